@@ -1,0 +1,36 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+  name: "Backprop",
+  platforms: [.macOS(.v14)],
+  products: [
+    .library(name: "Backprop", targets: ["Backprop"]),
+    .executable(name: "backprop", targets: ["BackpropCLI"]),
+  ],
+  targets: [
+    // The only C. COneDNN wraps what Swift can't import of oneDNN; CKernels holds the vector kernels.
+    .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(
+      name: "CKernels",
+      linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux])), .linkedLibrary("m")]),
+
+    .target(name: "OneDNN", dependencies: ["COneDNN"]),
+    .target(name: "BackpropTensors", dependencies: ["CKernels", "OneDNN"]),
+    .target(name: "BackpropNetworks", dependencies: ["BackpropTensors"]),
+    .target(
+      name: "BackpropData", dependencies: ["BackpropTensors", "CZlib"],
+      resources: [.embedInCode("Resources/digits.csv.gz")]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Backprop", dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData"]),
+    .executableTarget(name: "BackpropCLI", dependencies: ["Backprop"]),
+
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
+    .testTarget(name: "OneDNNTests", dependencies: ["OneDNN"]),
+    .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors"]),
+    .testTarget(name: "BackpropNetworksTests", dependencies: ["Backprop"]),
+    .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData"]),
+    .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,204 @@
+// Vector kernels and the one parallel loop. Everything here works on plain memory: no tensors, no Swift types.
+//
+// Conventions
+// - A kernel is `void kernel(void *context)`: all its arguments lie in one struct, bound once, so that a compiled
+//   step is a C array of `ck_call` and running it is a loop (`ck_run`).
+// - Work is cut by size, never by thread count, and sums are added in a fixed order: the same bits on any number of
+//   threads.
+// - Buffers are 64-byte aligned and row-major; nothing here allocates memory while it runs.
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// MARK: Calls
+
+typedef struct {
+  void (*run)(void *context);
+  void *context;
+} ck_call;
+
+/// Runs the calls in order.
+void ck_run(const ck_call *calls, int64_t count);
+
+// MARK: Threads
+
+/// Calls `body(context, begin, end)` over [0, count), cut into pieces of `grain` (the last may be shorter). The cut
+/// depends on `count` and `grain` alone. Runs on the calling thread when there is one piece or one thread.
+void ck_parallel_for(int64_t count, int64_t grain, void (*body)(void *context, int64_t begin, int64_t end), void *context);
+/// Threads that parallel loops (and oneDNN) use when called from the calling thread.
+int ck_thread_count(void);
+void ck_set_thread_count(int count);
+
+// MARK: Element types
+
+typedef enum {
+  CK_F32, CK_F64, CK_BF16, CK_F16, CK_I8, CK_I16, CK_I32, CK_I64, CK_U8, CK_BOOL
+} ck_dtype;
+
+// MARK: Block programs: a chain of element-wise operations in one pass
+
+#define CK_MAX_DIMS 6
+
+/// Registers 0 ..< input_count hold the inputs' current block; the rest are free. A block is at most CK_BLOCK float32
+/// elements long. All arithmetic is float32; inputs of another dtype are converted when loaded, outputs when stored
+/// (bool: 0 or 1).
+typedef enum {
+  // dst = f(a)
+  CK_NEG, CK_ABS, CK_SIGN, CK_SQUARE, CK_SQRT, CK_RSQRT, CK_RECIPROCAL, CK_EXP, CK_EXPM1, CK_LOG, CK_LOG1P,
+  CK_SIN, CK_COS, CK_TANH, CK_SIGMOID, CK_ERF, CK_RELU, CK_FLOOR, CK_CEIL, CK_ROUND /* half to even */, CK_NOT,
+  CK_ISFINITE, CK_ISNAN, CK_SOFTPLUS, CK_COPY,
+  // dst = f(a, b)
+  CK_ADD, CK_SUB, CK_MUL, CK_DIV, CK_MAX, CK_MIN /* both keep NaN */, CK_POW,
+  CK_EQ, CK_NE, CK_LT, CK_LE, CK_GT, CK_GE, CK_AND, CK_OR,
+  // dst = f(a, immediate) and, for the last three, f(immediate, a)
+  CK_ADD_I, CK_MUL_I, CK_DIV_I, CK_MAX_I, CK_MIN_I, CK_POW_I, CK_SET_I /* dst = immediate */,
+  CK_EQ_I, CK_NE_I, CK_LT_I, CK_LE_I, CK_GT_I, CK_GE_I,
+  CK_RSUB_I, CK_RDIV_I, CK_RPOW_I,
+  // dst = f(a, b, c)
+  CK_MULADD /* a·b + c */, CK_MULADD_I /* a·immediate + b */, CK_LERP_I /* a + immediate·(b − a) */,
+  CK_SELECT /* a ? b : c */, CK_RELU_GRADIENT /* b > 0 ? a : 0 */,
+  // dst = function(a, b): any function, one block at a time
+  CK_CALL
+} ck_opcode;
+
+typedef void (*ck_block_function)(void *context, float *dst, const float *a, const float *b, int64_t count);
+
+typedef struct {
+  uint16_t opcode;
+  uint16_t dst, a, b, c;
+  float immediate;
+  ck_block_function function;  // CK_CALL only
+  void *context;               // CK_CALL only
+} ck_instruction;
+
+/// One array a program reads or writes. `strides` are in elements, one for each of the program's dimensions; 0 repeats.
+typedef struct {
+  void *data;
+  int32_t dtype;
+  int64_t strides[CK_MAX_DIMS];
+} ck_operand;
+
+typedef enum { CK_STORE, CK_SUM, CK_PRODUCT, CK_MAXIMUM, CK_MINIMUM } ck_reduction;
+
+typedef struct {
+  ck_operand operand;   // over the reduced dimensions its strides are 0
+  uint16_t reg;
+  int32_t reduction;    // CK_STORE: one value for each element; else over the dimensions in `reduced`
+  float scale;          // the reduced value is multiplied by this (1 for a plain sum, 1/n for a mean)
+} ck_output;
+
+typedef struct {
+  int32_t rank;                   // already collapsed by the caller: neighbouring dims that step alike are one
+  int64_t dims[CK_MAX_DIMS];
+  uint32_t reduced;               // bit d set: dimension d is reduced in outputs whose reduction isn't CK_STORE
+  int32_t input_count, output_count, instruction_count, register_count;
+  const ck_operand *inputs;
+  const ck_output *outputs;
+  const ck_instruction *instructions;
+} ck_program;
+
+/// Runs one program (`context` is a `ck_program *`). An output may be the very buffer of an input with the same strides.
+void ck_program_run(void *context);
+
+typedef struct {
+  const ck_program *const *programs;
+  int64_t count;
+} ck_program_list;
+
+/// Runs several independent programs in one parallel region (`context` is a `ck_program_list *`).
+void ck_program_list_run(void *context);
+
+// MARK: Copies, casts, permutations, gathers
+
+/// dst (contiguous, `dims`) = src read with `strides` (any sign, in elements), converted to dst's dtype.
+typedef struct {
+  void *dst; const void *src;
+  int32_t dst_dtype, src_dtype;
+  int32_t rank;
+  int64_t dims[CK_MAX_DIMS], src_strides[CK_MAX_DIMS], dst_strides[CK_MAX_DIMS];
+} ck_copy;
+void ck_copy_run(void *context);  // picks contiguous, 2-D blocked transpose or the general loop
+
+/// dst[i, :] = src[index[i], :] · scale + shift, converted to dst's dtype (scale and shift apply to float32 destinations
+/// only). Rows of `row` elements. Indices are int32 or int64. An index out of range stores its position in *failed
+/// (initially -1) and leaves the row zero.
+typedef struct {
+  void *dst; const void *src; const void *index;
+  int32_t dst_dtype, src_dtype, index_dtype;
+  int64_t count, row, src_rows;
+  float scale, shift;
+  int64_t *failed;
+} ck_gather;
+void ck_gather_run(void *context);
+
+/// dst[index[i], :] += src[i, :] in order of i (float32); dst is zeroed first when `zero`.
+typedef struct {
+  float *dst; const float *src; const void *index;
+  int32_t index_dtype;
+  int64_t count, row, dst_rows;
+  bool zero;
+} ck_scatter_add;
+void ck_scatter_add_run(void *context);
+
+// MARK: Rows
+
+/// Softmax and its relatives over rows of `width` (float32).
+typedef struct {
+  float *dst; const float *src;      // softmax: dst = softmax(src); log-softmax likewise
+  int64_t rows, width;
+} ck_rows;
+void ck_softmax_run(void *context);
+void ck_log_softmax_run(void *context);
+
+/// dst = gradient of softmax (y its output, g the gradient of y): y · (g − Σ y·g); of log-softmax: g − exp(y) · Σ g.
+typedef struct {
+  float *dst; const float *y, *g;
+  int64_t rows, width;
+} ck_rows_gradient;
+void ck_softmax_gradient_run(void *context);
+void ck_log_softmax_gradient_run(void *context);
+
+/// loss[i] = logsumexp(logits[i, :]) − logits[i, label[i]], and probabilities = softmax(logits), kept for the
+/// backward pass. Labels of any integer dtype or float32; outside 0 ..< width: loss is NaN, the row's probabilities too.
+typedef struct {
+  float *loss, *probabilities; const float *logits; const void *labels;
+  int32_t label_dtype;
+  int64_t rows, width;
+} ck_sparse_crossentropy;
+void ck_sparse_crossentropy_run(void *context);
+
+/// dst[i, j] = (probabilities[i, j] − [j = label[i]]) · g[i · g_stride]
+typedef struct {
+  float *dst; const float *probabilities, *g; const void *labels;
+  int32_t label_dtype;
+  int64_t rows, width, g_stride;
+} ck_sparse_crossentropy_gradient;
+void ck_sparse_crossentropy_gradient_run(void *context);
+
+/// dst[outer, inner] = position of the first largest (or smallest) along the middle axis of src [outer, n, inner]; NaN wins.
+typedef struct {
+  int32_t *dst; const float *src;
+  int64_t outer, n, inner;
+  bool smallest;
+} ck_arg_extreme;
+void ck_arg_extreme_run(void *context);
+
+// MARK: Random numbers (Philox 4x32-10, Salmon et al. 2011)
+
+typedef enum { CK_UNIFORM /* [0, 1) */, CK_NORMAL, CK_TRUNCATED_NORMAL /* |x| < 2 */, CK_BERNOULLI /* p = a: 1, else 0 */,
+  CK_BITS /* uint32 patterns */ } ck_distribution;
+
+/// Element i comes from Philox block `state[1] + i / 4` under key `state[0]`: the value depends on seed, counter and
+/// position only. `state` points to two int64: seed and counter.
+typedef struct {
+  void *dst; const int64_t *state;
+  int32_t dst_dtype;   // CK_F32 (CK_F64 too for uniform and normal; CK_BOOL, CK_F32 for Bernoulli; CK_I32 for bits)
+  int32_t distribution;
+  int64_t count;
+  float a;
+} ck_random;
+void ck_random_run(void *context);
+
+#endif
