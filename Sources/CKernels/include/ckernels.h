@@ -31,6 +31,14 @@ void ck_parallel_for(int64_t count, int64_t grain, void (*body)(void *context, i
 int ck_thread_count(void);
 void ck_set_thread_count(int count);
 
+// MARK: Instruction sets
+
+/// Name of the instruction set the kernels run with, chosen from what the processor has: "x86-64-v4", "x86-64-v3" or
+/// "default". Results may differ in their last bits between instruction sets, never between thread counts.
+const char *ck_instruction_set(void);
+/// Switches to the named instruction set (for tests and comparisons); false when the processor or the build lacks it.
+bool ck_set_instruction_set(const char *name);
+
 // MARK: Element types
 
 typedef enum {
@@ -40,6 +48,12 @@ typedef enum {
 // MARK: Block programs: a chain of element-wise operations in one pass
 
 #define CK_MAX_DIMS 6
+/// What one program may hold; a larger one stops the process with a message.
+#define CK_MAX_REGISTERS 64
+#define CK_MAX_OUTPUTS 16
+#define CK_MAX_INSTRUCTIONS 128
+/// The longest block (in elements) that a CK_CALL function is given.
+#define CK_BLOCK 2048
 
 /// Registers 0 ..< input_count hold the inputs' current block; the rest are free. A block is at most CK_BLOCK float32
 /// elements long. All arithmetic is float32; inputs of another dtype are converted when loaded, outputs when stored
