@@ -10,7 +10,9 @@ let package = Package(
   ],
   targets: [
     // The only C. COneDNN wraps what Swift can't import of oneDNN; CKernels holds the vector kernels.
-    .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(
+      name: "COneDNN",
+      linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp", .when(platforms: [.linux]))]),
     .target(
       name: "CKernels",
       linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux])), .linkedLibrary("m")]),

@@ -1,0 +1,217 @@
+// oneDNN for Swift: what Swift can't import, and one interface over two of oneDNN's.
+//
+// oneDNN 2.x describes memory with a struct and an operation with an "operation descriptor"; 3.x has opaque handles for
+// the first and `dnnl_<operation>_primitive_desc_create` for the second. Everything here has one signature for both, so
+// `#if DNNL_VERSION_MAJOR` stands in this file and nowhere else. What both versions share (engines, streams, memories,
+// primitives) is called directly.
+//
+// To wrap another operation: one `odn_<operation>_primitive_desc_create` here (the 3.x signature, with
+// `odn_memory_desc` for descriptors), one file in the target OneDNN.
+#ifndef CONEDNN_H
+#define CONEDNN_H
+
+#if __has_include(<dnnl.h>)
+#include <dnnl.h>
+#include <dnnl_debug.h>
+#include <dnnl_version.h>
+#else
+#error "Backprop needs oneDNN (2.6 or later): on Debian and Ubuntu `apt-get install libdnnl-dev`, on macOS `brew install onednn`."
+#endif
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#if DNNL_VERSION_MAJOR < 2 || (DNNL_VERSION_MAJOR == 2 && DNNL_VERSION_MINOR < 6)
+#error "Backprop needs oneDNN 2.6 or later."
+#endif
+
+// MARK: Threads
+
+// On Linux oneDNN runs on libgomp, whose count is one for each calling thread. Elsewhere the count is oneDNN's own affair.
+#if defined(__linux__) && DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
+extern int omp_get_max_threads(void);
+extern void omp_set_num_threads(int count);
+static inline int odn_thread_count(void) { return omp_get_max_threads(); }
+static inline void odn_set_thread_count(int count) { omp_set_num_threads(count); }
+#else
+static inline int odn_thread_count(void) { return 1; }
+static inline void odn_set_thread_count(int count) { (void)count; }
+#endif
+
+// MARK: Memory descriptors
+
+/// A handle of its own in both versions: create, use, destroy.
+typedef struct odn_memory_desc_opaque *odn_memory_desc;
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef const_dnnl_memory_desc_t odn_native_memory_desc;
+#else
+typedef const dnnl_memory_desc_t *odn_native_memory_desc;
+#endif
+
+/// NULL stays NULL (oneDNN's "no bias" and the like).
+static inline odn_native_memory_desc odn_native(odn_memory_desc desc) { return (odn_native_memory_desc)desc; }
+
+#if DNNL_VERSION_MAJOR < 3
+static inline dnnl_status_t odn_memory_desc_box(odn_memory_desc *out, const dnnl_memory_desc_t *value) {
+  dnnl_memory_desc_t *box = (dnnl_memory_desc_t *)malloc(sizeof *box);
+  if (!box) return dnnl_out_of_memory;
+  *box = *value;
+  *out = (odn_memory_desc)box;
+  return dnnl_success;
+}
+#endif
+
+/// `strides` in elements; NULL lets oneDNN choose the layout (format `any`).
+static inline dnnl_status_t odn_memory_desc_create(
+    odn_memory_desc *out, int rank, const int64_t *dims, dnnl_data_type_t type, const int64_t *strides) {
+  if (rank < 1 || rank > DNNL_MAX_NDIMS) return dnnl_invalid_arguments;
+  dnnl_dims_t d, s;
+  for (int i = 0; i < rank; i++) {
+    d[i] = dims[i];
+    s[i] = strides ? strides[i] : 0;
+  }
+#if DNNL_VERSION_MAJOR >= 3
+  dnnl_memory_desc_t *native = (dnnl_memory_desc_t *)out;
+  return strides ? dnnl_memory_desc_create_with_strides(native, rank, d, type, s)
+                 : dnnl_memory_desc_create_with_tag(native, rank, d, type, dnnl_format_tag_any);
+#else
+  dnnl_memory_desc_t value;
+  dnnl_status_t status = strides ? dnnl_memory_desc_init_by_strides(&value, rank, d, type, s)
+                                 : dnnl_memory_desc_init_by_tag(&value, rank, d, type, dnnl_format_tag_any);
+  return status == dnnl_success ? odn_memory_desc_box(out, &value) : status;
+#endif
+}
+
+static inline void odn_memory_desc_destroy(odn_memory_desc desc) {
+#if DNNL_VERSION_MAJOR >= 3
+  dnnl_memory_desc_destroy((dnnl_memory_desc_t)desc);
+#else
+  free(desc);
+#endif
+}
+
+/// Bytes a memory of this layout takes, padding included.
+static inline size_t odn_memory_desc_size(odn_memory_desc desc) { return dnnl_memory_desc_get_size(odn_native(desc)); }
+
+static inline int odn_memory_desc_equal(odn_memory_desc a, odn_memory_desc b) {
+  return dnnl_memory_desc_equal(odn_native(a), odn_native(b));
+}
+
+/// A memory over `data`, which the caller owns and keeps alive.
+static inline dnnl_status_t odn_memory_create(
+    dnnl_memory_t *out, odn_memory_desc desc, dnnl_engine_t engine, void *data) {
+  return dnnl_memory_create(out, odn_native(desc), engine, data);
+}
+
+// MARK: Post-operations (done on the result before it is stored)
+
+static inline dnnl_status_t odn_post_ops_append_eltwise(
+    dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha, float beta) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_post_ops_append_eltwise(ops, kind, alpha, beta);
+#else
+  return dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta);
+#endif
+}
+
+/// result + scale · (what the destination held)
+static inline dnnl_status_t odn_post_ops_append_sum(dnnl_post_ops_t ops, float scale) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_post_ops_append_sum(ops, scale, 0, dnnl_data_type_undef);
+#else
+  return dnnl_post_ops_append_sum(ops, scale);
+#endif
+}
+
+/// kind(result, another operand), passed at execution as `odn_argument_post_op(position)`.
+static inline dnnl_status_t odn_post_ops_append_binary(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, odn_memory_desc desc) {
+  return dnnl_post_ops_append_binary(ops, kind, odn_native(desc));
+}
+
+/// The argument number of the operand of a binary post-operation (a macro Swift can't see).
+static inline int odn_argument_post_op(int position) {
+  return DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1;
+}
+
+// MARK: Primitive descriptors
+
+/// `bias` may be NULL.
+static inline dnnl_status_t odn_matmul_primitive_desc_create(
+    dnnl_primitive_desc_t *out, dnnl_engine_t engine, odn_memory_desc src, odn_memory_desc weights,
+    odn_memory_desc bias, odn_memory_desc dst, const_dnnl_primitive_attr_t attr) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_matmul_primitive_desc_create(
+      out, engine, odn_native(src), odn_native(weights), odn_native(bias), odn_native(dst), attr);
+#else
+  dnnl_matmul_desc_t op;
+  dnnl_status_t status =
+      dnnl_matmul_desc_init(&op, odn_native(src), odn_native(weights), odn_native(bias), odn_native(dst));
+  return status == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : status;
+#endif
+}
+
+/// Copies and converts from one layout to another.
+static inline dnnl_status_t odn_reorder_primitive_desc_create(
+    dnnl_primitive_desc_t *out, dnnl_engine_t engine, odn_memory_desc src, odn_memory_desc dst,
+    const_dnnl_primitive_attr_t attr) {
+  return dnnl_reorder_primitive_desc_create(out, odn_native(src), engine, odn_native(dst), engine, attr);
+}
+
+/// A copy of one of a primitive's memory descriptors (to be destroyed by the caller); for a descriptor it doesn't have,
+/// one of no dimensions.
+static inline dnnl_status_t odn_primitive_desc_query_memory(
+    odn_memory_desc *out, const_dnnl_primitive_desc_t desc, dnnl_query_t what, int index) {
+  odn_native_memory_desc found = dnnl_primitive_desc_query_md(desc, what, index);
+  if (!found) return dnnl_not_required;
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl_memory_desc_clone((dnnl_memory_desc_t *)out, found);
+#else
+  return odn_memory_desc_box(out, found);
+#endif
+}
+
+/// The implementation oneDNN chose, such as `brg:avx512_core`. Valid as long as `desc`.
+static inline const char *odn_primitive_desc_implementation(const_dnnl_primitive_desc_t desc) {
+  const char *name = NULL;
+  return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success ? name : "";
+}
+
+// MARK: Executions: everything one call needs, bound once
+
+/// What went wrong first. Shared by the executions of a step, so that a step checks one place.
+typedef struct {
+  dnnl_status_t status;
+  const void *execution;  // the context of the one that failed
+} odn_failure;
+
+typedef struct {
+  dnnl_primitive_t primitive;
+  dnnl_exec_arg_t *arguments;
+  int argument_count;
+} odn_stage;
+
+typedef struct {
+  dnnl_stream_t stream;
+  odn_failure *failure;
+  int stage_count;
+  odn_stage *stages;
+} odn_execution;
+
+/// `context` is an `odn_execution *`. After a failure nothing more is run, until `failure` is cleared.
+static inline void odn_execution_run(void *context) {
+  const odn_execution *execution = (const odn_execution *)context;
+  odn_failure *failure = execution->failure;
+  for (int i = 0; i < execution->stage_count; i++) {
+    if (failure->status != dnnl_success) return;
+    const odn_stage *stage = &execution->stages[i];
+    dnnl_status_t status =
+        dnnl_primitive_execute(stage->primitive, execution->stream, stage->argument_count, stage->arguments);
+    if (status != dnnl_success) {
+      failure->status = status;
+      failure->execution = context;
+    }
+  }
+}
+
+#endif
