@@ -22,7 +22,7 @@ let package = Package(
     .target(name: "BackpropNetworks", dependencies: ["BackpropTensors"]),
     .target(
       name: "BackpropData", dependencies: ["BackpropTensors", "CZlib"],
-      resources: [.embedInCode("Resources/digits.csv.gz")]),
+      resources: [.embedInCode("Resources/digits.idx.gz")]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "Backprop", dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData"]),
     .executableTarget(name: "BackpropCLI", dependencies: ["Backprop"]),
