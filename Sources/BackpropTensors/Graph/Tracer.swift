@@ -1,0 +1,111 @@
+import Synchronization
+
+/// A value of a graph that is being recorded.
+package final class TracedValue: Sendable {
+  let tracer: Tracer
+  package let id: Graph.ValueID
+
+  init(tracer: Tracer, id: Graph.ValueID) {
+    self.tracer = tracer
+    self.id = id
+  }
+}
+
+/// Records what the closure of `compiled` does into a graph.
+package final class Tracer: Sendable {
+  private struct State: Sendable {
+    var graph = Graph()
+    var constants: [ObjectIdentifier: [(shape: Shape, id: Graph.ValueID)]] = [:]
+    var variables: [ObjectIdentifier: Tensor] = [:]
+    var read: [ObjectIdentifier: Graph.ValueID] = [:]
+    var written: [Variable] = []
+  }
+
+  private let state = Mutex(State())
+
+  package init() {}
+
+  /// An argument of the closure.
+  func input(_ type: TensorType) -> Tensor {
+    let id = state.withLock { state in
+      let id = state.graph.add(type, .input)
+      state.graph.inputs.append(id)
+      return id
+    }
+    return tensor(id, type)
+  }
+
+  func append(_ operation: Operation, _ inputs: [Tensor], _ types: [TensorType]) -> [Tensor] {
+    let ids = inputs.map(id(of:))
+    let outputs = state.withLock { $0.graph.append(operation, ids, types) }
+    return zip(outputs, types).map(tensor)
+  }
+
+  private func tensor(_ id: Graph.ValueID, _ type: TensorType) -> Tensor {
+    Tensor(shape: type.shape, dtype: type.dtype, source: .traced(TracedValue(tracer: self, id: id)))
+  }
+
+  /// The value that stands for `tensor`: a stored one becomes a constant.
+  private func id(of tensor: Tensor) -> Graph.ValueID {
+    switch tensor.source {
+    case .traced(let value):
+      require(
+        value.tracer === self,
+        "a tensor of shape \(tensor.shape) left the `compiled` closure that recorded it; return it as a result instead")
+      return value.id
+    case .recorded(let value): return id(of: value.primal)
+    case .stored(let storage):
+      return state.withLock { state in
+        let key = ObjectIdentifier(storage)
+        if let known = state.constants[key]?.first(where: { known in
+          known.shape == tensor.shape && state.graph.type(known.id).dtype == tensor.dtype
+        }) {
+          return known.id
+        }
+        let id = state.graph.add(tensor.type, .constant(tensor))
+        state.constants[key, default: []].append((tensor.shape, id))
+        return id
+      }
+    }
+  }
+
+  /// Nothing is written when `loss` isn't finite; the program reports it instead.
+  package func guardFinite(_ loss: Tensor) {
+    let id = id(of: loss)
+    state.withLock { $0.graph.guarded = id }
+  }
+
+  /// The graph, with `results` as its outputs.
+  func finish(_ results: [Tensor]) -> Graph {
+    let outputs = results.map(id(of:))
+    let written = state.withLock { state in
+      state.written.map { variable in (variable, state.variables[ObjectIdentifier(variable)]!) }
+    }
+    let writes = written.map { (variable: $0.0, value: id(of: $0.1)) }
+    return state.withLock { state in
+      state.graph.outputs = outputs
+      state.graph.writes = writes
+      return state.graph
+    }
+  }
+}
+
+extension Tracer: VariableScope {
+  package func read(_ variable: Variable, outer: VariableScope?) -> Tensor {
+    let key = ObjectIdentifier(variable)
+    if let known = state.withLock({ $0.variables[key] }) { return known }
+    let type = variable.type
+    let id = state.withLock { $0.graph.add(type, .state(variable)) }
+    let traced = tensor(id, type)
+    state.withLock { $0.variables[key] = traced }
+    return traced
+  }
+
+  package func write(_ value: Tensor, to variable: Variable, outer: VariableScope?) {
+    let key = ObjectIdentifier(variable)
+    state.withLock { state in
+      if !state.written.contains(where: { $0 === variable }) { state.written.append(variable) }
+      state.variables[key] = value
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import CKernels
+
+/// How rules become calls: the fast kernel where there is one for these types, else the reference.
+package enum Kernels {
+  /// Binds an operation to memory for a compiled program. `nil`: it has only a composed form for these types.
+  package static func bind(
+    _ rule: Rule, inputs: [Buffer], outputs: [Buffer], scratch: UnsafeMutableRawPointer?
+  ) -> BoundKernel? {
+    if let kernel = rule.kernel?(inputs, outputs, scratch) { return kernel }
+    guard case .reference(let reference) = rule.value else { return nil }
+    return BoundKernel("reference") { reference(inputs, outputs) }
+  }
+
+  /// Computes at once. Small operations run on the calling thread alone; the rest wait for the engine's threads.
+  static func runEagerly(_ rule: Rule, inputs: [Buffer], outputs: [Buffer]) -> Bool {
+    let scratchBytes = rule.kernel == nil ? 0 : rule.scratch(inputs.map(\.type))
+    let scratch = scratchBytes > 0 ? Storage(byteCount: scratchBytes) : nil
+    let work = rule.flops?(inputs.map(\.type), outputs.map(\.type)) ?? outputs.reduce(0) { $0 + $1.count }
+    return withExtendedLifetime(scratch) {
+      Engine.run(work: work) {
+        if let kernel = rule.kernel?(inputs, outputs, scratch?.bytes) {
+          kernel.run()
+          return true
+        }
+        guard case .reference(let reference) = rule.value else { return false }
+        reference(inputs, outputs)
+        return true
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/// Everything a tensor can be computed by: a closed list of families, each in a file of its own with its cases, their
+/// rules, their samples and their public methods.
+///
+/// Evaluation, the tape, the tracer, the compiler's passes and the tests only read ``rule``.
+package enum Operation: Hashable, Sendable {
+  case unary(UnaryOperation)
+  case binary(BinaryOperation)
+  case comparison(ComparisonOperation)
+  case selection(SelectionOperation)
+  case conversion(ConversionOperation)
+  case reduction(ReductionOperation)
+  case movement(MovementOperation)
+  case contraction(ContractionOperation)
+  case normalisation(NormalisationOperation)
+  case indexing(IndexingOperation)
+  case ordering(OrderingOperation)
+  case sampling(SamplingOperation)
+  case custom(CustomOperation)
+  /// Made by the compiler's fusion pass, never by a method.
+  case fused(FusedOperation)
+
+  package var rule: Rule { family.rule }
+
+  package var family: any OperationFamily {
+    switch self {
+    case .unary(let operation): operation
+    case .binary(let operation): operation
+    case .comparison(let operation): operation
+    case .selection(let operation): operation
+    case .conversion(let operation): operation
+    case .reduction(let operation): operation
+    case .movement(let operation): operation
+    case .contraction(let operation): operation
+    case .normalisation(let operation): operation
+    case .indexing(let operation): operation
+    case .ordering(let operation): operation
+    case .sampling(let operation): operation
+    case .custom(let operation): operation
+    case .fused(let operation): operation
+    }
+  }
+
+  /// Every family whose cases have samples: the one table that tests them all walks over it.
+  package static let families: [any OperationFamily.Type] = [
+    UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
+    ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
+    NormalisationOperation.self, IndexingOperation.self, OrderingOperation.self, SamplingOperation.self,
+  ]
+}
+
+/// A family of operations: a closed enum whose one exhaustive `switch` gives each case's whole rule.
+package protocol OperationFamily: Hashable, Sendable {
+  /// How the case is wrapped.
+  var operation: Operation { get }
+  var rule: Rule { get }
+  /// Inputs to test every kind of case with: each kind must appear.
+  static var samples: [Sample] { get }
+}
+
+/// One application to test: an operation, its inputs' shapes and dtypes and the range its inputs are drawn from.
+package struct Sample: Sendable, CustomStringConvertible {
+  package var operation: Operation
+  package var inputs: [Input]
+
+  package struct Input: Sendable {
+    package var type: TensorType
+    package var domain: ClosedRange<Double>
+    /// Fixed elements instead of random ones: indices, labels, random states.
+    package var elements: [Double]?
+
+    package init(
+      _ shape: Shape, _ dtype: DType = .float64, in domain: ClosedRange<Double> = -3...3, elements: [Double]? = nil
+    ) {
+      type = TensorType(shape, dtype)
+      self.domain = domain
+      self.elements = elements
+    }
+  }
+
+  package init(_ operation: Operation, _ inputs: [Input]) {
+    self.operation = operation
+    self.inputs = inputs
+  }
+
+  package var description: String {
+    "\(operation.rule.name) of \(inputs.map { "\($0.type)" }.joined(separator: ", "))"
+  }
+}
