@@ -9,6 +9,8 @@ package enum Gradient: Sendable {
   case ofInputs(keeping: [Int], @Sendable (Backward) -> [Tensor?])
   /// Keeps the results at these positions, and the inputs.
   case ofOutputs(keeping: [Int], inputs: [Int] = [], @Sendable (Backward) -> [Tensor?])
+  /// Keeps all inputs and results.
+  case everything(@Sendable (Backward) -> [Tensor?])
   /// The smaller operations of ``Rule/Value/composed(_:)`` are recorded in its place.
   case composed
 }

@@ -66,6 +66,8 @@ private func record(
   case .constant(let function): (keptInputs, keptOutputs, backward) = ([], [], function)
   case .ofInputs(let kept, let function): (keptInputs, keptOutputs, backward) = (kept, [], function)
   case .ofOutputs(let kept, let inputs, let function): (keptInputs, keptOutputs, backward) = (inputs, kept, function)
+  case .everything(let function):
+    (keptInputs, keptOutputs, backward) = (Array(inputs.indices), Array(outputs.indices), function)
   }
   return tape.record(
     inputs: inputs, outputs: outputs, keepingInputs: keptInputs, keepingOutputs: keptOutputs, backward: backward)

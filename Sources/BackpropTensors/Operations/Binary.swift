@@ -201,6 +201,7 @@ extension Gradient {
     case .ofInputs(let kept, let function): return .ofInputs(keeping: kept, summing(function))
     case .ofOutputs(let kept, let inputs, let function):
       return .ofOutputs(keeping: kept, inputs: inputs, summing(function))
+    case .everything(let function): return .everything(summing(function))
     }
   }
 }

@@ -1,0 +1,255 @@
+import CKernels
+import OneDNN
+
+/// Sums of products over a shared axis.
+package enum ContractionOperation: OperationFamily {
+  case matmul(MatmulOptions)
+
+  package var operation: Operation { .contraction(self) }
+
+  package static var samples: [Sample] {
+    let shapes: [(Shape, Shape)] = [
+      ([3, 4], [4, 5]), ([1, 1], [1, 1]), ([2, 3, 4], [4, 5]), ([2, 3, 4], [2, 4, 5]), ([1, 3, 4], [2, 4, 5]),
+      ([2, 1, 3, 4], [3, 4, 2]), ([3, 0], [0, 2]), ([0, 3], [3, 2]), ([17, 33], [33, 9]),
+    ]
+    return shapes.flatMap { a, b in
+      [(false, false), (true, false), (false, true), (true, true)].map { left, right in
+        let options = MatmulOptions(transposeA: left, transposeB: right)
+        return Sample(
+          .contraction(.matmul(options)), [.init(left ? swapped(a) : a), .init(right ? swapped(b) : b)])
+      }
+    } + [
+      Sample(.contraction(.matmul(.init(bias: true))), [.init([3, 4]), .init([4, 5]), .init([5])]),
+      Sample(.contraction(.matmul(.init(bias: true, activation: .relu))), [.init([3, 4], in: 0.1...1), .init([4, 5], in: 0.1...1), .init([5], in: 0.1...1)]),
+      Sample(.contraction(.matmul(.init(transposeB: true, activation: .relu))), [.init([2, 3, 4], in: 0.1...1), .init([2, 5, 4], in: 0.1...1)]),
+    ]
+  }
+
+  package var rule: Rule {
+    switch self {
+    case .matmul(let options): options.rule
+    }
+  }
+}
+
+private func swapped(_ shape: Shape) -> Shape {
+  var shape = shape
+  shape.dimensions.swapAt(shape.rank - 1, shape.rank - 2)
+  return shape
+}
+
+/// activation(a · b + bias): the last two axes are matrices, the others broadcast.
+package struct MatmulOptions: Hashable, Sendable {
+  /// a is stored as [..., k, m].
+  package var transposeA = false
+  /// b is stored as [..., n, k].
+  package var transposeB = false
+  /// A third input of shape [n] is added to each row.
+  package var bias = false
+  package var activation = Activation.none
+
+  /// What the kernel does to a result on its way out.
+  package enum Activation: Sendable { case none, relu }
+
+  package init(transposeA: Bool = false, transposeB: Bool = false, bias: Bool = false, activation: Activation = .none) {
+    self.transposeA = transposeA
+    self.transposeB = transposeB
+    self.bias = bias
+    self.activation = activation
+  }
+
+  /// The plain product that this is before bias and activation.
+  private var plain: MatmulOptions { MatmulOptions(transposeA: transposeA, transposeB: transposeB) }
+  private var isPlain: Bool { !bias && activation == .none }
+
+  var rule: Rule {
+    var rule = Rule(
+      "matmul", infer: { types throws(OperationError) in [try infer(types)] },
+      value: isPlain ? .reference(reference) : .composed { [composed($0)] },
+      kernel: { inputs, outputs, scratch in kernel(inputs, outputs[0], scratch) },
+      gradient: isPlain ? gradient : .composed,
+      onnx: "MatMul")
+    rule.flops = { inputs, outputs in
+      2 * outputs[0].shape.elementCount * (inputs[0].shape.dimensions.dropLast(transposeA ? 1 : 0).last ?? 1)
+    }
+    rule.scratch = { types in
+      guard let description = try? description(types), let matmul = try? primitive(description) else { return 0 }
+      return matmul.scratchpadSize
+    }
+    return rule
+  }
+
+  private func composed(_ inputs: [Tensor]) -> Tensor {
+    var result: Tensor = apply(.contraction(.matmul(plain)), inputs[0], inputs[1])
+    if bias { result = result + inputs[2] }
+    if activation == .relu { result = result.relu() }
+    return result
+  }
+
+  // MARK: Shapes
+
+  private struct Sizes {
+    var m, k, n: Int
+    var batch: Shape
+  }
+
+  private func infer(_ types: [TensorType]) throws(OperationError) -> TensorType {
+    let dtype = try broadcastDType(types, in: "matmul")
+    guard dtype != .bool else { throw OperationError("matmul: expected numbers, got bool") }
+    let sizes = try sizes(types[0].shape, types[1].shape)
+    if bias, types[2].shape != [sizes.n] {
+      throw OperationError("matmul: expected a bias of shape [\(sizes.n)], got \(types[2].shape)")
+    }
+    return TensorType(Shape(sizes.batch.dimensions + [sizes.m, sizes.n]), dtype)
+  }
+
+  private func sizes(_ a: Shape, _ b: Shape) throws(OperationError) -> Sizes {
+    guard a.rank >= 2, b.rank >= 2 else {
+      throw OperationError("matmul: expected matrices, got shapes \(a) and \(b)")
+    }
+    let (m, k) = transposeA ? (a[-1], a[-2]) : (a[-2], a[-1])
+    let (inner, n) = transposeB ? (b[-1], b[-2]) : (b[-2], b[-1])
+    guard k == inner else {
+      let left = "\(a)\(transposeA ? "ᵀ" : "")"
+      let right = "\(b)\(transposeB ? "ᵀ" : "")"
+      let fits = k == n ? "; try transposing the right operand" : ""
+      throw OperationError("matmul: inner sizes differ: \(left) · \(right), \(k) ≠ \(inner)\(fits)")
+    }
+    guard let batch = Shape.broadcast(Shape(a.dimensions.dropLast(2)), Shape(b.dimensions.dropLast(2))) else {
+      throw OperationError("matmul: leading axes of shapes \(a) and \(b) don't broadcast")
+    }
+    return Sizes(m: m, k: k, n: n, batch: batch)
+  }
+
+  // MARK: Gradient
+
+  private var gradient: Gradient {
+    .ofInputs(keeping: [0, 1]) { context in
+      let (g, a, b) = (context.gradient, context.input(0), context.input(1))
+      var gradients: [Tensor?] = [nil, nil]
+      if context.wanted[0] {
+        let ga =
+          transposeA
+          ? b.matmul(g, transposeSelf: transposeB, transposeOther: true)
+          : g.matmul(b, transposeOther: !transposeB)
+        gradients[0] = ga.summed(to: a.shape)
+      }
+      if context.wanted[1] {
+        gradients[1] = gradientOfRight(g, a, b)
+      }
+      return gradients
+    }
+  }
+
+  /// A matrix shared by a whole batch gets its gradient in one product over all rows, not one for each.
+  private func gradientOfRight(_ g: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
+    if b.rank == 2, !transposeA, a.rank > 2 {
+      let rows = a.reshaped(to: [-1, a.shape[-1]])
+      let gradients = g.reshaped(to: [-1, g.shape[-1]])
+      return transposeB
+        ? gradients.matmul(rows, transposeSelf: true) : rows.matmul(gradients, transposeSelf: true)
+    }
+    let gb =
+      transposeB
+      ? g.matmul(a, transposeSelf: true, transposeOther: transposeA) : a.matmul(g, transposeSelf: !transposeA)
+    return gb.summed(to: b.shape)
+  }
+
+  // MARK: Kernels
+
+  /// The leading axes of a left operand that is multiplied by one matrix are rows like the others.
+  private func description(_ types: [TensorType]) throws -> Matmul.Description {
+    let sizes = try sizes(types[0].shape, types[1].shape)
+    var left = types[0].shape.dimensions.dropLast(2)
+    let right = types[1].shape.dimensions.dropLast(2)
+    var m = sizes.m
+    if right.isEmpty, !transposeA {
+      m *= left.reduce(1, *)
+      left = []
+    }
+    return Matmul.Description(
+      m: m, k: sizes.k, n: sizes.n, transposeSource: transposeA, transposeWeights: transposeB, bias: bias,
+      activation: activation == .relu ? .relu : nil, sourceBatch: Array(left), weightsBatch: Array(right))
+  }
+
+  private func primitive(_ description: Matmul.Description) throws -> Matmul {
+    try Matmul.primitive(for: description, threads: Int(ck_thread_count()))
+  }
+
+  private func kernel(_ inputs: [Buffer], _ output: Buffer, _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
+    guard inputs.allSatisfy({ $0.dtype == .float32 && $0.count > 0 }), output.count > 0,
+      let description = try? description(inputs.map(\.type)), let matmul = try? primitive(description),
+      let execution = try? MatmulExecution(
+        matmul, source: inputs[0].bytes, weights: inputs[1].bytes, bias: bias ? inputs[2].bytes : nil,
+        destination: output.bytes, scratchpad: scratch)
+    else { return nil }
+    return BoundKernel(
+      call: ck_call(run: execution.run, context: execution.context), owner: execution,
+      implementation: matmul.implementation)
+  }
+
+  private func reference(_ inputs: [Buffer], _ outputs: [Buffer]) {
+    switch inputs[0].dtype {
+    case .float32: multiply(inputs, outputs[0], Float(0)) { $0 + $1 * $2 }
+    case .float64: multiply(inputs, outputs[0], Double(0)) { $0 + $1 * $2 }
+    case .int8: multiply(inputs, outputs[0], Int8(0)) { $0 &+ $1 &* $2 }
+    case .int16: multiply(inputs, outputs[0], Int16(0)) { $0 &+ $1 &* $2 }
+    case .int32: multiply(inputs, outputs[0], Int32(0)) { $0 &+ $1 &* $2 }
+    case .int64: multiply(inputs, outputs[0], Int64(0)) { $0 &+ $1 &* $2 }
+    case .uint8: multiply(inputs, outputs[0], UInt8(0)) { $0 &+ $1 &* $2 }
+    case .bool, .bfloat16, .float16: break
+    }
+  }
+
+  /// Row by row, the inner loop along b's rows so that it runs through memory in order.
+  private func multiply<T>(_ inputs: [Buffer], _ output: Buffer, _ zero: T, _ addProduct: (T, T, T) -> T) {
+    guard let sizes = try? sizes(inputs[0].shape, inputs[1].shape), output.count > 0 else { return }
+    let (m, k, n) = (sizes.m, sizes.k, sizes.n)
+    let (a, b, c) = (inputs[0].elements(as: T.self), inputs[1].elements(as: T.self), output.elements(as: T.self))
+    let strides = inputs.map { Shape($0.shape.dimensions.dropLast(2)).broadcastStrides(to: sizes.batch) }
+    let (aRow, aColumn) = transposeA ? (1, m) : (k, 1)
+    let (bRow, bColumn) = transposeB ? (1, k) : (n, 1)
+    forEachElement(of: sizes.batch, strides: strides) { position, offsets in
+      let (aStart, bStart, cStart) = (offsets[0] * m * k, offsets[1] * k * n, position * m * n)
+      for row in 0..<m {
+        let target = cStart + row * n
+        for column in 0..<n { c[target + column] = zero }
+        for inner in 0..<k {
+          let factor = a[aStart + row * aRow + inner * aColumn]
+          let source = bStart + inner * bRow
+          for column in 0..<n {
+            c[target + column] = addProduct(c[target + column], factor, b[source + column * bColumn])
+          }
+        }
+      }
+    }
+  }
+}
+
+// MARK: Methods
+
+extension Tensor {
+  /// The matrix product over the last two axes; leading axes broadcast. A vector on either side counts as a row on the
+  /// left, a column on the right, and its axis is gone from the result, as in NumPy's `matmul`.
+  ///
+  /// - Parameters:
+  ///   - transposeSelf: read self's last two axes exchanged; costs nothing.
+  ///   - transposeOther: the same for `other`.
+  public func matmul(
+    _ other: Tensor, transposeSelf: Bool = false, transposeOther: Bool = false,
+    file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    require(
+      rank > 0 && other.rank > 0, "matmul: a scalar is no matrix: shapes \(shape) and \(other.shape)", file: file,
+      line: line)
+    let (a, b) = Tensor.promoted(self, other)
+    let left = rank == 1 ? a.expanded(axis: 0) : a
+    let right = other.rank == 1 ? b.expanded(axis: 1) : b
+    let options = MatmulOptions(
+      transposeA: transposeSelf && rank > 1, transposeB: transposeOther && other.rank > 1)
+    var result = apply(.contraction(.matmul(options)), left, right, file: file, line: line)
+    if other.rank == 1 { result = result.squeezed(axes: [-1]) }
+    if rank == 1 { result = result.squeezed(axes: [other.rank == 1 ? -1 : -2]) }
+    return result
+  }
+}
