@@ -169,7 +169,7 @@ package struct MatmulOptions: Hashable, Sendable {
     }
     return Matmul.Description(
       m: m, k: sizes.k, n: sizes.n, transposeSource: transposeA, transposeWeights: transposeB, bias: bias,
-      activation: activation == .relu ? .relu : nil, sourceBatch: Array(left), weightsBatch: Array(right))
+      activation: activation == .relu ? .relu() : nil, sourceBatch: Array(left), weightsBatch: Array(right))
   }
 
   private func primitive(_ description: Matmul.Description) throws -> Matmul {

@@ -1,7 +1,7 @@
 import Foundation
 
 /// The two types that reference kernels of real functions are written for.
-package protocol Real: BinaryFloatingPoint, SIMDScalar, Sendable {
+package protocol Real: BinaryFloatingPoint, Sendable {
   static func exp(_ x: Self) -> Self
   static func expm1(_ x: Self) -> Self
   static func log(_ x: Self) -> Self

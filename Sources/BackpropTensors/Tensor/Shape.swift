@@ -57,9 +57,9 @@ public struct Shape: Hashable, Sendable, Codable {
   /// shapes don't fit.
   package static func broadcast(_ a: Shape, _ b: Shape) -> Shape? {
     if a == b { return a }
-    let rank = max(a.rank, b.rank)
+    let rank = Swift.max(a.rank, b.rank)
     var result = [Int](repeating: 1, count: rank)
-    for back in 1...max(rank, 1) where back <= rank {
+    for back in 1...Swift.max(rank, 1) where back <= rank {
       let left = back <= a.rank ? a.dimensions[a.rank - back] : 1
       let right = back <= b.rank ? b.dimensions[b.rank - back] : 1
       guard left == right || left == 1 || right == 1 else { return nil }

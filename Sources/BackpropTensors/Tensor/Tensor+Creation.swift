@@ -72,7 +72,7 @@ extension Tensor {
   public static func eye(_ rows: Int, columns: Int? = nil, dtype: DType = .float32) -> Tensor {
     let columns = columns ?? rows
     var elements = [Float](repeating: 0, count: rows * columns)
-    for index in 0..<min(rows, columns) { elements[index * columns + index] = 1 }
+    for index in 0..<Swift.min(rows, columns) { elements[index * columns + index] = 1 }
     return Tensor(elements, shape: [rows, columns]).cast(to: dtype)
   }
 
