@@ -31,7 +31,7 @@ let package = Package(
     .testTarget(name: "OneDNNTests", dependencies: ["OneDNN"]),
     .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors"]),
     .testTarget(name: "BackpropNetworksTests", dependencies: ["Backprop"]),
-    .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData"]),
+    .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
     .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),
   ],
   swiftLanguageModes: [.v6]

@@ -54,6 +54,7 @@ final class GzipSource: ByteSource {
         continue
       }
       let status = inflate(stream, Z_NO_FLUSH)
+      produced += wanted - Int(stream.pointee.avail_out)
       switch status {
       case Z_OK: break
       case Z_STREAM_END: state = .betweenMembers
@@ -65,9 +66,7 @@ final class GzipSource: ByteSource {
       default: throw failure(status)
       }
     }
-    let count = wanted - Int(stream.pointee.avail_out)
-    produced += count
-    return count
+    return wanted - Int(stream.pointee.avail_out)
   }
 
   /// Makes sure that there is compressed input to work on, unless it has ended.

@@ -61,17 +61,17 @@ struct IDXHeader: Equatable {
     self.element = element
     self.dimensions = dimensions
 
-    // A dimension of 0 makes the array empty, whatever the others say.
-    var payload = dimensions.contains(0) ? 0 : element.size
+    // A dimension of 0 makes the array empty, but the others must still have a product.
+    var nonzero = element.size
     var overflow = false
-    for dimension in dimensions where !overflow && payload != 0 {
-      (payload, overflow) = payload.multipliedReportingOverflow(by: dimension)
+    for dimension in dimensions where !overflow && dimension != 0 {
+      (nonzero, overflow) = nonzero.multipliedReportingOverflow(by: dimension)
     }
     guard !overflow else {
       throw fail(at: 4, expected: "dimensions that fit in memory", found: "\(dimensions) \(element)")
     }
-    payloadSize = payload
-    guard payload <= source.mostRemaining else {
+    payloadSize = dimensions.contains(0) ? 0 : nonzero
+    guard payloadSize <= source.mostRemaining else {
       throw shortage(in: source, found: "at most \(source.mostRemaining)")
     }
   }
