@@ -12,7 +12,10 @@ package final class Execution {
   }
 
   /// Notes the first failure of a step's executions, so that the step is checked in one place.
-  package final class Failure {
+  package final class Failure: @unchecked Sendable {
+    /// The one that kernels of tensors share: written only when an execution fails, which stops the program.
+    package static let shared = Failure()
+
     let record: UnsafeMutablePointer<odn_failure>
 
     package init() {

@@ -123,6 +123,9 @@ package final class VariableScopes: Sendable {
     return nil
   }
 
+  /// Whether anyone stands between this task and the variables.
+  var hasScope: Bool { scope != nil }
+
   func read(_ variable: Variable) -> Tensor {
     guard let scope else { return outer?.read(variable) ?? variable.stored }
     return scope.read(variable, outer: outer)

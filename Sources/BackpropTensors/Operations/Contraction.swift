@@ -181,7 +181,7 @@ package struct MatmulOptions: Hashable, Sendable {
       let description = try? description(inputs.map(\.type)), let matmul = try? primitive(description),
       let execution = try? MatmulExecution(
         matmul, source: inputs[0].bytes, weights: inputs[1].bytes, bias: bias ? inputs[2].bytes : nil,
-        destination: output.bytes, scratchpad: scratch)
+        destination: output.bytes, scratchpad: scratch, failure: .shared)
     else { return nil }
     return BoundKernel(
       call: ck_call(run: execution.run, context: execution.context), owner: execution,

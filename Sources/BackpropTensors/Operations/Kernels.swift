@@ -1,4 +1,5 @@
 import CKernels
+import OneDNN
 
 /// How rules become calls: the fast kernel where there is one for these types, else the reference.
 package enum Kernels {
@@ -20,12 +21,22 @@ package enum Kernels {
       Engine.run(work: work) {
         if let kernel = rule.kernel?(inputs, outputs, scratch?.bytes) {
           kernel.run()
+          checkFailures(in: rule.name)
           return true
         }
         guard case .reference(let reference) = rule.value else { return false }
         reference(inputs, outputs)
         return true
       }
+    }
+  }
+
+  /// Stops when an execution of oneDNN's failed: its results would be garbage.
+  static func checkFailures(in name: String) {
+    do {
+      try Execution.Failure.shared.check()
+    } catch {
+      programmerError("\(name): \(error)")
     }
   }
 }

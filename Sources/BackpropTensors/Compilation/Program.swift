@@ -1,0 +1,151 @@
+import CKernels
+import OneDNN
+
+/// One compiled graph: a flat list of bound kernels over one arena and the variables' own memory.
+///
+/// Running it allocates nothing and must be done by one thread at a time, inside ``Engine/exclusively(_:)``.
+package final class Program: @unchecked Sendable {
+  package let name: String
+  package let inputTypes: [TensorType]
+  package let outputTypes: [TensorType]
+  package let plan: Plan
+
+  private let arena: Storage
+  private let graph: Graph  // keeps constants and variables alive
+  private let owners: [AnyObject]
+  private let calls: UnsafeMutableBufferPointer<ck_call>
+  private let firstWriter: Int
+  private let guarded: UnsafePointer<Float>?
+  private let inputs: [UnsafeMutableRawPointer]
+  private let outputs: [UnsafeRawPointer]
+
+  /// Runs `body` once with traced tensors of the given types and compiles what it did.
+  package static func compile(
+    inputs types: [TensorType], name: String = "program", _ body: ([Tensor]) throws -> [Tensor]
+  ) rethrows -> Program {
+    let start = ContinuousClock.now
+    let tracer = Tracer()
+    let arguments = types.map(tracer.input)
+    let results = try VariableScopes.with(tracer) { try body(arguments).map { $0.stopGradient() } }
+    let traced = ContinuousClock.now
+    let graph = Compiler.optimized(tracer.finish(results), named: name)
+    let optimized = ContinuousClock.now
+    let program = Program(graph, name: name)
+    Debug.time.print(
+      name, "trace \(traced - start), passes \(optimized - traced), plan and bind \(ContinuousClock.now - optimized)")
+    return program
+  }
+
+  private init(_ graph: Graph, name: String) {
+    self.name = name
+    self.graph = graph
+    let memory = graph.planned()
+    let arena = Storage(byteCount: max(memory.arenaBytes, 1))
+    self.arena = arena
+    let bound = Engine.exclusively { graph.bound(to: memory, arena: arena) }
+    owners = bound.owners
+    calls = .allocate(capacity: max(bound.calls.count, 1))
+    _ = calls.update(fromContentsOf: bound.calls)
+    firstWriter = bound.firstWriterCall
+    func address(_ id: Graph.ValueID) -> UnsafeMutableRawPointer {
+      switch memory.snapshots[id] ?? memory.places[id]! {
+      case .arena(let offset): arena.bytes + offset
+      case .constant(let tensor): tensor.storage().bytes
+      case .variable(let variable): variable.pin().bytes
+      }
+    }
+    inputs = graph.inputs.map(address)
+    outputs = graph.outputs.map { UnsafeRawPointer(address($0)) }
+    guarded = graph.guarded.map { UnsafePointer(address($0).assumingMemoryBound(to: Float.self)) }
+    inputTypes = graph.inputs.map(graph.type)
+    outputTypes = graph.outputs.map(graph.type)
+    plan = Plan(
+      kernels: bound.kernels, arenaBytes: memory.arenaBytes, unsharedBytes: memory.unsharedBytes,
+      stateBytes: graph.stateBytes)
+    callCount = bound.calls.count
+    Debug.plan.print(name, plan)
+  }
+
+  private let callCount: Int
+
+  deinit { calls.deallocate() }
+
+  /// The memory of an argument: write it before ``run()``.
+  package func input(_ position: Int) -> UnsafeMutableRawPointer { inputs[position] }
+
+  /// The memory of a result: valid until the next run.
+  package func output(_ position: Int) -> UnsafeRawPointer { outputs[position] }
+
+  /// One step. False: the guarded loss isn't finite, and no variable was changed.
+  @discardableResult
+  package func run() -> Bool {
+    guard let guarded else {
+      ck_run(calls.baseAddress, Int64(callCount))
+      checkFailures()
+      return true
+    }
+    ck_run(calls.baseAddress, Int64(firstWriter))
+    checkFailures()
+    guard guarded.pointee.isFinite else { return false }
+    ck_run(calls.baseAddress! + firstWriter, Int64(callCount - firstWriter))
+    return true
+  }
+
+  private func checkFailures() {
+    Kernels.checkFailures(in: name)
+  }
+
+  /// Seconds of each kernel: the median of `runs`. Changes variables as running does.
+  package func profile(runs: Int) -> [Double] {
+    var samples = [[Double]](repeating: [], count: callCount)
+    let clock = ContinuousClock()
+    for _ in 0..<runs {
+      for position in 0..<callCount {
+        let time = clock.measure { calls[position].run(calls[position].context) }
+        samples[position].append(Double(time.components.attoseconds) * 1e-18 + Double(time.components.seconds))
+      }
+    }
+    return samples.map { $0.sorted()[$0.count / 2] }
+  }
+
+  /// The bound kernels, for a bare loop to compare with.
+  package var boundCalls: UnsafeBufferPointer<ck_call> { UnsafeBufferPointer(rebasing: calls[..<callCount]) }
+}
+
+extension Graph {
+  /// Bytes of the variables that the program reads or writes.
+  fileprivate var stateBytes: Int {
+    var variables: [ObjectIdentifier: Int] = [:]
+    for value in values {
+      if case .state(let variable) = value.origin { variables[ObjectIdentifier(variable)] = variable.type.byteCount }
+    }
+    for write in writes { variables[ObjectIdentifier(write.variable)] = write.variable.type.byteCount }
+    return variables.values.reduce(0, +)
+  }
+}
+
+/// What a program will do, known before it runs.
+package struct Plan: Sendable, CustomStringConvertible {
+  package var kernels: [PlannedKernel]
+  /// Memory of all values and scratchpads.
+  package var arenaBytes: Int
+  /// What the values would take if none shared memory.
+  package var unsharedBytes: Int
+  /// Memory of the variables.
+  package var stateBytes: Int
+
+  package var peakBytes: Int { arenaBytes + stateBytes }
+  package var flops: Int { kernels.reduce(0) { $0 + $1.flops } }
+  /// Bytes that the kernels read and write.
+  package var bytes: Int { kernels.reduce(0) { $0 + $1.bytes } }
+
+  package var description: String {
+    func megabytes(_ bytes: Int) -> String { String(Double(bytes / 10_000) / 100) + " MB" }
+    let lines = kernels.map { "  \($0.name) [\($0.implementation)] \($0.flops) FLOP, \($0.bytes) B" }
+    return """
+      \(kernels.count) kernels, \(flops) FLOP, \(megabytes(bytes)) moved; \
+      arena \(megabytes(arenaBytes)) (\(megabytes(unsharedBytes)) without sharing), state \(megabytes(stateBytes))
+      \(lines.joined(separator: "\n"))
+      """
+  }
+}
