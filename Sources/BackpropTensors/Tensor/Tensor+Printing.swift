@@ -1,0 +1,3 @@
+extension Tensor: CustomStringConvertible {
+  public var description: String { isTraced ? "\(type), traced" : "\(type) \(doubles)" }
+}
