@@ -1,5 +1,3 @@
-import CKernels
-
 /// Samples, one for each position along the first axis: a tensor that may be kept in a smaller dtype than it reads as.
 ///
 /// ```swift
@@ -76,14 +74,14 @@ public struct Column: Sendable, CustomStringConvertible {
 
   /// The samples at `indices`, in that order, in a column that is scaled as this one is.
   public func selecting(_ indices: [Int32], file: StaticString = #fileID, line: UInt = #line) -> Column {
-    Column(
-      gathered(indices, as: stored.dtype, scale: 1, shift: 0, file: file, line: line), scale: scale,
-      shift: shift)
+    let chosen: Tensor = apply(
+      .indexing(.gatherRows(affine: nil)), stored, checkedIndices(indices, file: file, line: line))
+    return Column(chosen, scale: scale, shift: shift)
   }
 
   /// The samples at `indices`, in that order, as they read: a batch.
   public func rows(_ indices: [Int32], file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    gathered(indices, as: dtype, scale: scale, shift: shift, file: file, line: line)
+    rows(at: checkedIndices(indices, file: file, line: line))
   }
 
   /// The same samples in another shape, sharing the elements.
@@ -95,41 +93,19 @@ public struct Column: Sendable, CustomStringConvertible {
     return Column(stored.withShape(Shape([count] + shape.dimensions)), scale: scale, shift: shift)
   }
 
-  public var description: String { tensor.description }
+  public var description: String { "\(tensor)" }
 
-  private func gathered(
-    _ indices: [Int32], as dtype: DType, scale: Float, shift: Float, file: StaticString, line: UInt
-  ) -> Tensor {
-    let result = Storage(byteCount: indices.count * sampleShape.elementCount * dtype.byteCount)
-    var failed: Int64 = -1
-    let source = stored.storage(file: file, line: line)
-    indices.withUnsafeBufferPointer { indices in
-      withUnsafeMutablePointer(to: &failed) { failed in
-        var gather = ck_gather()
-        gather.dst = result.bytes
-        gather.src = UnsafeRawPointer(source.bytes)
-        gather.index = UnsafeRawPointer(indices.baseAddress)
-        gather.dst_dtype = dtype.kernelCode
-        gather.src_dtype = stored.dtype.kernelCode
-        gather.index_dtype = DType.int32.kernelCode
-        gather.count = Int64(indices.count)
-        gather.row = Int64(sampleShape.elementCount)
-        gather.src_rows = Int64(count)
-        gather.scale = scale
-        gather.shift = shift
-        gather.failed = failed
-        withExtendedLifetime((source, result)) {
-          if !indices.isEmpty {
-            Engine.run(work: indices.count * sampleShape.elementCount) { ck_gather_run(&gather) }
-          }
-        }
-      }
+  /// The samples at the positions in `indices` (int32 or int64), as they read. Inside `compiled` this is recorded as
+  /// one operation of the step, which looks up, converts and scales.
+  package func rows(at indices: Tensor) -> Tensor {
+    apply(.indexing(.gatherRows(affine: isScaled ? .init(scale: scale, shift: shift) : nil)), stored, indices)
+  }
+
+  private func checkedIndices(_ indices: [Int32], file: StaticString, line: UInt) -> Tensor {
+    if let wrong = indices.first(where: { !(0..<count).contains(Int($0)) }) {
+      programmerError("there is no row \(wrong) in a column of \(count)", file: file, line: line)
     }
-    require(
-      failed < 0, "there is no row \(failed < 0 ? 0 : indices[Int(failed)]) in a column of \(count)",
-      file: file,
-      line: line)
-    return Tensor(result, shape: Shape([indices.count] + sampleShape.dimensions), dtype: dtype)
+    return Tensor(indices)
   }
 }
 
