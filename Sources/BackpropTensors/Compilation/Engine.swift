@@ -1,5 +1,25 @@
 import CKernels
+import Foundation
 import Synchronization
+
+/// How many threads kernels use.
+public enum Threads {
+  private static let chosen = Atomic<Int>(0)
+  private static let available = Int(ck_thread_count())
+
+  /// As many as the machine has processors (or `OMP_NUM_THREADS` says), unless set. Programs compiled before it was
+  /// set keep the count that they were made with.
+  public static var count: Int {
+    get {
+      let chosen = chosen.load(ordering: .relaxed)
+      return chosen > 0 ? chosen : available
+    }
+    set {
+      require(newValue > 0, "Threads.count must be at least 1, got \(newValue)")
+      chosen.store(newValue, ordering: .relaxed)
+    }
+  }
+}
 
 /// Where kernels that use several threads run.
 ///
@@ -14,22 +34,29 @@ package enum Engine {
 
   /// Runs `body` with as many threads as its work deserves.
   static func run<Result>(work: Int, _ body: () -> Result) -> Result {
-    if work < parallelWork || ck_thread_count() == 1 { return onOneThread(body) }
+    if work < parallelWork || Threads.count == 1 { return with(threads: 1, body) }
     return exclusively(body)
   }
 
-  /// Runs `body` as the only user of the thread pool.
+  /// Runs `body` as the only user of the thread pool. Nests.
   package static func exclusively<Result>(_ body: () throws -> Result) rethrows -> Result {
     gate.enter()
     defer { gate.leave() }
-    return try body()
+    return try with(threads: Threads.count, body)
   }
 
-  private static func onOneThread<Result>(_ body: () -> Result) -> Result {
-    let threads = ck_thread_count()
-    guard threads > 1 else { return body() }
-    ck_set_thread_count(1)
-    defer { ck_set_thread_count(Int32(threads)) }
-    return body()
+  package static func with<Result>(threads: Int, _ body: () throws -> Result) rethrows -> Result {
+    let before = ck_thread_count()
+    if before == threads { return try body() }
+    ck_set_thread_count(Int32(threads))
+    defer { ck_set_thread_count(before) }
+    return try body()
   }
+}
+
+/// A lock that its holder may take again: a compiled step inside `fit`, an eager operation inside a callback.
+private final class RecursiveGate: @unchecked Sendable {
+  private let lock = NSRecursiveLock()
+  func enter() { lock.lock() }
+  func leave() { lock.unlock() }
 }

@@ -14,6 +14,7 @@ package final class Program: @unchecked Sendable {
   private let graph: Graph  // keeps constants and variables alive
   private let owners: [AnyObject]
   private let calls: UnsafeMutableBufferPointer<ck_call>
+  private let callCount: Int
   private let firstWriter: Int
   private let guarded: UnsafePointer<Float>?
   private let inputs: [UnsafeMutableRawPointer]
@@ -46,6 +47,7 @@ package final class Program: @unchecked Sendable {
     owners = bound.owners
     calls = .allocate(capacity: max(bound.calls.count, 1))
     _ = calls.update(fromContentsOf: bound.calls)
+    callCount = bound.calls.count
     firstWriter = bound.firstWriterCall
     func address(_ id: Graph.ValueID) -> UnsafeMutableRawPointer {
       switch memory.snapshots[id] ?? memory.places[id]! {
@@ -62,11 +64,8 @@ package final class Program: @unchecked Sendable {
     plan = Plan(
       kernels: bound.kernels, arenaBytes: memory.arenaBytes, unsharedBytes: memory.unsharedBytes,
       stateBytes: graph.stateBytes)
-    callCount = bound.calls.count
     Debug.plan.print(name, plan)
   }
-
-  private let callCount: Int
 
   deinit { calls.deallocate() }
 

@@ -71,7 +71,7 @@ package final class Tracer: Sendable {
 
   /// Nothing is written when `loss` isn't finite; the program reports it instead.
   package func guardFinite(_ loss: Tensor) {
-    let id = id(of: loss)
+    let id = id(of: loss.cast(to: .float32))
     state.withLock { $0.graph.guarded = id }
   }
 
