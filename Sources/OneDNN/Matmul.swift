@@ -3,11 +3,34 @@ import COneDNN
 /// dst = post-operations(src · weights + bias), 2-D or batched, each operand read where it lies.
 package final class Matmul: Sendable {
   package let description: Description
+  /// The count it is to be executed with.
   package let threads: Int
-  package let primitive: Primitive
-  let source, weights, destination: MemoryDescriptor
-  let bias: MemoryDescriptor?
-  let postOperands: [(position: Int, descriptor: MemoryDescriptor)]
+  let formulation: Formulation
+  /// The primitives to execute, in order.
+  let steps: [Step]
+  /// Bytes of scratch memory an execution needs.
+  package let scratchpadSize: Int
+
+  struct Step: Sendable {
+    var primitive: Primitive
+    var operands: [Operand]
+  }
+
+  /// One argument of a primitive, and where its bytes are to be found.
+  struct Operand: Sendable {
+    var number: Int32
+    var descriptor: MemoryDescriptor
+    var role: Role
+  }
+
+  enum Role: Equatable {
+    case source, weights, bias, destination
+    case postOperand(Int)
+    case scratch(offset: Int)
+  }
+
+  /// What oneDNN chose, such as `brg:avx512_core`.
+  package var implementation: String { steps.map(\.primitive.implementation).joined(separator: " + ") }
 
   /// What is computed, by value: the key under which the primitive is kept.
   package struct Description: Hashable, Sendable {
@@ -75,26 +98,89 @@ package final class Matmul: Sendable {
   private init(_ description: Description, threads: Int) throws(OneDNNError) {
     self.description = description
     self.threads = threads
+    formulation = description.formulation(threads: threads)
     let layouts = try description.layouts()
+    (steps, scratchpadSize) =
+      switch formulation.method {
+      case .direct: try Matmul.product(description, layouts, wanted: nil)
+      case .gemm: try Matmul.product(description, layouts, wanted: "gemm:jit")
+      case .transposed: try Matmul.transposedProduct(description, layouts)
+      }
+  }
+
+  /// dst = src · weights by the implementation `wanted` if there is one that takes the description, else by the one
+  /// oneDNN prefers.
+  private static func product(
+    _ description: Description, _ layouts: Description.Layouts, wanted: String?
+  ) throws(OneDNNError) -> ([Step], Int) {
     let source = try MemoryDescriptor(layouts.source)
     let weights = try MemoryDescriptor(layouts.weights)
     let destination = try MemoryDescriptor(layouts.destination)
+    var operands = [
+      Operand(number: DNNL_ARG_SRC, descriptor: source, role: .source),
+      Operand(number: DNNL_ARG_WEIGHTS, descriptor: weights, role: .weights),
+      Operand(number: DNNL_ARG_DST, descriptor: destination, role: .destination),
+    ]
     var bias: MemoryDescriptor?
-    if let layout = layouts.bias { bias = try MemoryDescriptor(layout) }
-    let attributes = try PrimitiveAttributes(postOperations: description.postOperations)
-    let descriptor = try PrimitiveDescriptor("dnnl_matmul_primitive_desc_create", "\(description)") {
-      odn_matmul_primitive_desc_create(
-        &$0, Engine.shared.handle, source.handle, weights.handle, bias?.handle, destination.handle,
-        attributes.handle)
+    if let layout = layouts.bias {
+      let descriptor = try MemoryDescriptor(layout)
+      operands.append(Operand(number: DNNL_ARG_BIAS, descriptor: descriptor, role: .bias))
+      bias = descriptor
     }
-    primitive = try Primitive(descriptor)
-    (self.source, self.weights, self.destination, self.bias) = (source, weights, destination, bias)
-    postOperands = attributes.operands
+    let attributes = try PrimitiveAttributes(postOperations: description.postOperations)
+    for (index, operand) in attributes.operands.enumerated() {
+      let number = odn_argument_post_op(Int32(operand.position))
+      operands.append(Operand(number: number, descriptor: operand.descriptor, role: .postOperand(index)))
+    }
+    func create(_ wanted: String?) throws(OneDNNError) -> Primitive {
+      let descriptor = try PrimitiveDescriptor("dnnl_matmul_primitive_desc_create", "\(description)") {
+        odn_matmul_primitive_desc_create(
+          &$0, Engine.shared.handle, source.handle, weights.handle, bias?.handle, destination.handle,
+          attributes.handle, wanted)
+      }
+      return try Primitive(descriptor)
+    }
+    let primitive: Primitive
+    if let wanted, let found = try? create(wanted) { primitive = found } else { primitive = try create(nil) }
+    operands.append(
+      Operand(number: DNNL_ARG_SCRATCHPAD, descriptor: primitive.scratchpad, role: .scratch(offset: 0)))
+    return ([Step(primitive: primitive, operands: operands)], primitive.scratchpadSize)
   }
 
-  /// Bytes of scratch memory an execution needs.
-  package var scratchpadSize: Int { primitive.scratchpadSize }
-  package var implementation: String { primitive.implementation }
+  /// dstᵀ = weightsᵀ · srcᵀ in the scratchpad, and from there into dst.
+  private static func transposedProduct(
+    _ description: Description, _ layouts: Description.Layouts
+  ) throws(OneDNNError) -> ([Step], Int) {
+    let product = Layout([description.n, description.m], description.destinationType)
+    let transposed = Description.Layouts(
+      source: layouts.weights.transposed, weights: layouts.source.transposed, destination: product)
+    var (steps, size) = try Matmul.product(description, transposed, wanted: nil)
+    let productRole = Role.scratch(offset: aligned(size))
+    for index in steps[0].operands.indices {
+      switch steps[0].operands[index].role {
+      case .source: steps[0].operands[index].role = .weights
+      case .weights: steps[0].operands[index].role = .source
+      case .destination: steps[0].operands[index].role = productRole
+      default: break
+      }
+    }
+    let reorder = try Reorder(
+      from: MemoryDescriptor(product), to: MemoryDescriptor(layouts.destination.transposed), "\(description)")
+    size = aligned(size) + aligned(description.m * description.n * description.destinationType.size)
+    let scratchpad = reorder.primitive.scratchpad
+    steps.append(
+      Step(
+        primitive: reorder.primitive,
+        operands: [
+          Operand(number: DNNL_ARG_FROM, descriptor: reorder.source, role: productRole),
+          Operand(number: DNNL_ARG_TO, descriptor: reorder.destination, role: .destination),
+          Operand(number: DNNL_ARG_SCRATCHPAD, descriptor: scratchpad, role: .scratch(offset: size)),
+        ]))
+    return (steps, size + reorder.scratchpadSize)
+  }
+
+  /// Scratch regions begin on cache lines.
+  private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 }
 
 extension Matmul.Description: CustomStringConvertible {
@@ -157,79 +243,4 @@ extension Matmul.Description: CustomStringConvertible {
     if !postOperations.isEmpty { text += ", then \(postOperations)" }
     return text
   }
-}
-
-/// A matmul bound to addresses: `run(context)` executes it.
-package final class MatmulExecution {
-  private let matmul: Matmul
-  private let source, weights, destination, scratchpad: Memory
-  private let bias: Memory?
-  private let postOperands: [Memory]
-  private let execution: Execution
-
-  /// `bias` is needed when the description has one; `scratchpad` has `matmul.scratchpadSize` bytes (aligned to 64) and
-  /// may be nil when that is 0; `postOperands` are the operands of binary post-operations, in their order. The memory
-  /// stays the caller's. Executions that share a scratchpad must not run at the same time.
-  package init(
-    _ matmul: Matmul, source: UnsafeMutableRawPointer, weights: UnsafeMutableRawPointer,
-    bias: UnsafeMutableRawPointer? = nil, destination: UnsafeMutableRawPointer,
-    scratchpad: UnsafeMutableRawPointer? = nil, postOperands: [UnsafeMutableRawPointer] = [],
-    failure: Execution.Failure = .init()
-  ) throws(OneDNNError) {
-    let described = matmul.description
-    if described.bias != (bias != nil) || postOperands.count != matmul.postOperands.count
-      || (scratchpad == nil && matmul.scratchpadSize > 0)
-    {
-      throw OneDNNError(
-        call: "MatmulExecution", status: dnnl_invalid_arguments,
-        request: "\(described): bias \(bias == nil ? "missing" : "given"), "
-          + "\(postOperands.count) of \(matmul.postOperands.count) post-operands, "
-          + "scratchpad \(scratchpad == nil ? "missing" : "given") (\(matmul.scratchpadSize) bytes needed)")
-    }
-    self.matmul = matmul
-    self.source = try Memory(matmul.source, at: source)
-    self.weights = try Memory(matmul.weights, at: weights)
-    self.destination = try Memory(matmul.destination, at: destination)
-    self.scratchpad = try Memory(matmul.primitive.scratchpad, at: scratchpad)
-    var arguments: [(number: Int32, memory: Memory)] = [
-      (DNNL_ARG_SRC, self.source), (DNNL_ARG_WEIGHTS, self.weights), (DNNL_ARG_DST, self.destination),
-      (DNNL_ARG_SCRATCHPAD, self.scratchpad),
-    ]
-    var biasMemory: Memory?
-    if let bias, let descriptor = matmul.bias {
-      let memory = try Memory(descriptor, at: bias)
-      arguments.append((DNNL_ARG_BIAS, memory))
-      biasMemory = memory
-    }
-    self.bias = biasMemory
-    var operands: [Memory] = []
-    for (operand, pointer) in zip(matmul.postOperands, postOperands) {
-      let memory = try Memory(operand.descriptor, at: pointer)
-      arguments.append((odn_argument_post_op(Int32(operand.position)), memory))
-      operands.append(memory)
-    }
-    self.postOperands = operands
-    execution = Execution([.init(primitive: matmul.primitive, arguments: arguments)], failure: failure)
-  }
-
-  /// The function to call with `context`.
-  package var run: @convention(c) (UnsafeMutableRawPointer?) -> Void { execution.run }
-  /// Valid as long as this object.
-  package var context: UnsafeMutableRawPointer { execution.context }
-
-  /// Points the same operation at other memory; what isn't given stays.
-  package func setPointers(
-    source: UnsafeMutableRawPointer? = nil, weights: UnsafeMutableRawPointer? = nil,
-    bias: UnsafeMutableRawPointer? = nil, destination: UnsafeMutableRawPointer? = nil,
-    scratchpad: UnsafeMutableRawPointer? = nil
-  ) throws(OneDNNError) {
-    if let source { try self.source.setData(source) }
-    if let weights { try self.weights.setData(weights) }
-    if let bias { try self.bias?.setData(bias) }
-    if let destination { try self.destination.setData(destination) }
-    if let scratchpad { try self.scratchpad.setData(scratchpad) }
-  }
-
-  /// Runs now and throws if that fails.
-  package func callAsFunction() throws(OneDNNError) { try execution("\(matmul.description)") }
 }

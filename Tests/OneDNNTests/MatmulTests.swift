@@ -53,6 +53,44 @@ struct MatmulTests {
     try compare(scaled)
   }
 
+  /// Shapes for which something else than oneDNN's first choice is faster.
+  @Test(
+    "every formulation, on one and two threads",
+    arguments: [
+      ((64, 64, 10), true, false, .transposed), ((300, 128, 20), true, false, .transposed),
+      ((64, 64, 20), true, false, .direct), ((64, 64, 10), true, true, .direct),
+      ((65, 130, 33), true, false, .gemm), ((1024, 128, 40), true, false, .direct),
+      ((33, 70, 1), false, false, .gemm), ((33, 70, 1), true, false, .gemm),
+      ((33, 70, 1), false, true, .gemm),
+      ((1, 300, 50), false, true, .gemm), ((1, 300, 50), false, false, .direct),
+      ((1, 300, 300), false, false, .gemm),
+      ((3, 512, 520), false, false, .gemm), ((3, 512, 520), false, true, .gemm),
+      ((9, 512, 520), false, true, .direct), ((64, 64, 64), false, false, .direct),
+    ] as [((Int, Int, Int), Bool, Bool, Formulation.Method)])
+  func formulations(
+    size: (m: Int, k: Int, n: Int), transposeSource: Bool, transposeWeights: Bool, method: Formulation.Method
+  ) throws {
+    var description = Matmul.Description(
+      m: size.m, k: size.k, n: size.n, transposeSource: transposeSource, transposeWeights: transposeWeights)
+    #expect(description.formulation(threads: 2).method == method, "\(description)")
+    for threads in [1, 2] { try compare(description, threads: threads) }
+    description.bias = true
+    description.postOperations = [.sum(), .eltwise(.relu())]
+    #expect(description.formulation(threads: 2).method != .transposed)
+    for threads in [1, 2] { try compare(description, threads: threads) }
+  }
+
+  @Test("a small product keeps to one thread and puts the count back")
+  func smallOnOneThread() throws {
+    let description = Matmul.Description(m: 64, k: 64, n: 10)
+    #expect(description.formulation(threads: 2).threads == 1)
+    #expect(Matmul.Description(m: 64, k: 64, n: 64).formulation(threads: 2).threads == 2)
+    try Threads.with(2) {
+      _ = try MatmulCase(description).run(threads: 2)
+      #expect(Threads.count == 2)
+    }
+  }
+
   @Test("binary post-operations: a row, a column, and in their order")
   func binary() throws {
     let (m, k, n) = (13, 21, 34)

@@ -58,7 +58,7 @@ struct OneDNNTests {
     let (x, y) = (Buffer([1, 2, 3, 4], .float32), Buffer([9, 9, 9, 9], .float32))
     let scratchpad = Buffer(bytes: matmul.scratchpadSize)
     // A primitive without its arguments is what oneDNN refuses at execution.
-    let broken = Execution([.init(primitive: matmul.primitive, arguments: [])], failure: failure)
+    let broken = Execution([.init(primitive: matmul.steps[0].primitive, arguments: [])], failure: failure)
     let sound = try MatmulExecution(
       matmul, source: x.data, weights: x.data, destination: y.data, scratchpad: scratchpad.data,
       failure: failure)

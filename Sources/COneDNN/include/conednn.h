@@ -20,6 +20,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if DNNL_VERSION_MAJOR < 2 || (DNNL_VERSION_MAJOR == 2 && DNNL_VERSION_MINOR < 6)
 #error "Backprop needs oneDNN 2.6 or later."
@@ -136,18 +137,59 @@ static inline int odn_argument_post_op(int position) {
 
 // MARK: Primitive descriptors
 
-/// `bias` may be NULL.
+/// The implementation oneDNN chose, such as `brg:avx512_core`. Valid as long as `desc`.
+static inline const char *odn_primitive_desc_implementation(const_dnnl_primitive_desc_t desc) {
+  const char *name = NULL;
+  return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success ? name : "";
+}
+
+/// Walks oneDNN's implementations, which come best first, to the first whose name contains `wanted`; NULL takes the
+/// first there is.
+#if DNNL_VERSION_MAJOR >= 3
+static inline dnnl_status_t odn_find_implementation(dnnl_primitive_desc_t desc, const char *wanted) {
+  dnnl_status_t status = dnnl_success;
+  while (wanted && status == dnnl_success && !strstr(odn_primitive_desc_implementation(desc), wanted))
+    status = dnnl_primitive_desc_next_impl(desc);
+  return status == dnnl_last_impl_reached ? dnnl_unimplemented : status;
+}
+#else
+static inline dnnl_status_t odn_find_implementation(
+    dnnl_primitive_desc_t *out, const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr, dnnl_engine_t engine,
+    const_dnnl_primitive_desc_t hint, const char *wanted) {
+  if (!wanted) return dnnl_primitive_desc_create(out, op, attr, engine, hint);
+  dnnl_primitive_desc_iterator_t iterator;
+  dnnl_status_t status = dnnl_primitive_desc_iterator_create(&iterator, op, attr, engine, hint);
+  if (status != dnnl_success) return status;
+  dnnl_primitive_desc_t found = NULL;
+  while (status == dnnl_success && !found) {
+    found = dnnl_primitive_desc_iterator_fetch(iterator);
+    if (!found || strstr(odn_primitive_desc_implementation(found), wanted)) break;
+    dnnl_primitive_desc_destroy(found);
+    found = NULL;
+    status = dnnl_primitive_desc_iterator_next(iterator);
+  }
+  dnnl_primitive_desc_iterator_destroy(iterator);
+  *out = found;
+  return found ? dnnl_success : dnnl_unimplemented;
+}
+#endif
+
+/// `bias` may be NULL. `wanted`: part of an implementation's name, or NULL.
 static inline dnnl_status_t odn_matmul_primitive_desc_create(
     dnnl_primitive_desc_t *out, dnnl_engine_t engine, odn_memory_desc src, odn_memory_desc weights,
-    odn_memory_desc bias, odn_memory_desc dst, const_dnnl_primitive_attr_t attr) {
+    odn_memory_desc bias, odn_memory_desc dst, const_dnnl_primitive_attr_t attr, const char *wanted) {
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_matmul_primitive_desc_create(
+  dnnl_status_t status = dnnl_matmul_primitive_desc_create(
       out, engine, odn_native(src), odn_native(weights), odn_native(bias), odn_native(dst), attr);
+  if (status != dnnl_success) return status;
+  status = odn_find_implementation(*out, wanted);
+  if (status != dnnl_success) dnnl_primitive_desc_destroy(*out);
+  return status;
 #else
   dnnl_matmul_desc_t op;
   dnnl_status_t status =
       dnnl_matmul_desc_init(&op, odn_native(src), odn_native(weights), odn_native(bias), odn_native(dst));
-  return status == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : status;
+  return status == dnnl_success ? odn_find_implementation(out, &op, attr, engine, NULL, wanted) : status;
 #endif
 }
 
@@ -171,12 +213,6 @@ static inline dnnl_status_t odn_primitive_desc_query_memory(
 #endif
 }
 
-/// The implementation oneDNN chose, such as `brg:avx512_core`. Valid as long as `desc`.
-static inline const char *odn_primitive_desc_implementation(const_dnnl_primitive_desc_t desc) {
-  const char *name = NULL;
-  return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success ? name : "";
-}
-
 // MARK: Executions: everything one call needs, bound once
 
 /// What went wrong first. Shared by the executions of a step, so that a step checks one place.
@@ -189,6 +225,7 @@ typedef struct {
   dnnl_primitive_t primitive;
   dnnl_exec_arg_t *arguments;
   int argument_count;
+  int threads;  // to be set while it runs; 0 leaves what is set
 } odn_stage;
 
 typedef struct {
@@ -205,8 +242,14 @@ static inline void odn_execution_run(void *context) {
   for (int i = 0; i < execution->stage_count; i++) {
     if (failure->status != dnnl_success) return;
     const odn_stage *stage = &execution->stages[i];
+    int former = 0;
+    if (stage->threads) {
+      former = odn_thread_count();
+      odn_set_thread_count(stage->threads);
+    }
     dnnl_status_t status =
         dnnl_primitive_execute(stage->primitive, execution->stream, stage->argument_count, stage->arguments);
+    if (former) odn_set_thread_count(former);
     if (status != dnnl_success) {
       failure->status = status;
       failure->execution = context;

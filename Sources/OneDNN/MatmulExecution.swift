@@ -1,0 +1,86 @@
+import COneDNN
+
+/// A matmul bound to addresses: `run(context)` executes it.
+package final class MatmulExecution {
+  private let matmul: Matmul
+  private let memories: [(role: Matmul.Role, memory: Memory)]
+  private let execution: Execution
+
+  /// `bias` is needed when the description has one; `scratchpad` has `matmul.scratchpadSize` bytes (aligned to 64) and
+  /// may be nil when that is 0; `postOperands` are the operands of binary post-operations, in their order. The memory
+  /// stays the caller's. Executions that share a scratchpad must not run at the same time.
+  package init(
+    _ matmul: Matmul, source: UnsafeMutableRawPointer, weights: UnsafeMutableRawPointer,
+    bias: UnsafeMutableRawPointer? = nil, destination: UnsafeMutableRawPointer,
+    scratchpad: UnsafeMutableRawPointer? = nil, postOperands: [UnsafeMutableRawPointer] = [],
+    failure: Execution.Failure = .init()
+  ) throws(OneDNNError) {
+    let described = matmul.description
+    let operandCount = described.postOperations.count { if case .binary = $0 { true } else { false } }
+    if described.bias != (bias != nil) || postOperands.count != operandCount
+      || (scratchpad == nil && matmul.scratchpadSize > 0)
+    {
+      throw OneDNNError(
+        call: "MatmulExecution", status: dnnl_invalid_arguments,
+        request: "\(described): bias \(bias == nil ? "missing" : "given"), "
+          + "\(postOperands.count) of \(operandCount) post-operands, "
+          + "scratchpad \(scratchpad == nil ? "missing" : "given") (\(matmul.scratchpadSize) bytes needed)")
+    }
+    func address(_ role: Matmul.Role) -> UnsafeMutableRawPointer? {
+      switch role {
+      case .source: source
+      case .weights: weights
+      case .bias: bias
+      case .destination: destination
+      case .postOperand(let index): postOperands[index]
+      case .scratch(let offset): scratchpad.map { $0 + offset }
+      }
+    }
+    let threads = matmul.formulation.threads
+    var memories: [(role: Matmul.Role, memory: Memory)] = []
+    var stages: [Execution.Stage] = []
+    for step in matmul.steps {
+      var arguments: [(number: Int32, memory: Memory)] = []
+      for operand in step.operands {
+        let memory = try Memory(operand.descriptor, at: address(operand.role))
+        memories.append((operand.role, memory))
+        arguments.append((operand.number, memory))
+      }
+      stages.append(
+        .init(
+          primitive: step.primitive, arguments: arguments, threads: threads == matmul.threads ? nil : threads)
+      )
+    }
+    self.matmul = matmul
+    self.memories = memories
+    execution = Execution(stages, failure: failure)
+  }
+
+  /// The function to call with `context`.
+  package var run: @convention(c) (UnsafeMutableRawPointer?) -> Void { execution.run }
+  /// Valid as long as this object.
+  package var context: UnsafeMutableRawPointer { execution.context }
+
+  /// Points the same operation at other memory; what isn't given stays.
+  package func setPointers(
+    source: UnsafeMutableRawPointer? = nil, weights: UnsafeMutableRawPointer? = nil,
+    bias: UnsafeMutableRawPointer? = nil, destination: UnsafeMutableRawPointer? = nil,
+    scratchpad: UnsafeMutableRawPointer? = nil
+  ) throws(OneDNNError) {
+    for (role, memory) in memories {
+      let address: UnsafeMutableRawPointer? =
+        switch role {
+        case .source: source
+        case .weights: weights
+        case .bias: bias
+        case .destination: destination
+        case .postOperand: nil
+        case .scratch(let offset): scratchpad.map { $0 + offset }
+        }
+      if let address { try memory.setData(address) }
+    }
+  }
+
+  /// Runs now and throws if that fails.
+  package func callAsFunction() throws(OneDNNError) { try execution("\(matmul.description)") }
+}
