@@ -1,6 +1,7 @@
 # Shared by the scripts; sourced, not run. Says what it does on standard error, so that a script's output stays its own.
 set -euo pipefail
 
+caller=$PWD
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
@@ -58,3 +59,6 @@ need_build_tools() {
 
 # Where data sets lie.
 data_folder=${BACKPROP_DATA:-$HOME/.cache/backprop}
+
+# from_caller PATH: a path as the caller meant it, from the folder the script was started in.
+from_caller() { case $1 in /*) echo "$1" ;; *) echo "$caller/$1" ;; esac; }
