@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import OneDNN
@@ -9,6 +10,10 @@ struct OneDNNTests {
     let (loaded, compiled) = (Engine.version, Engine.headerVersion)
     print("oneDNN \(loaded.major).\(loaded.minor).\(loaded.patch)")
     #expect(loaded.major == compiled.major && loaded.minor == compiled.minor)
+    // scripts/with-onednn-3 says which it built for.
+    if let expected = ProcessInfo.processInfo.environment["BACKPROP_EXPECT_ONEDNN"] {
+      #expect("\(loaded.major)" == expected)
+    }
   }
 
   @Test("errors carry the call's name, the status and what was asked")

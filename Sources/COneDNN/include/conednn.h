@@ -10,14 +10,12 @@
 #ifndef CONEDNN_H
 #define CONEDNN_H
 
-#if __has_include(<dnnl.h>)
+#if !__has_include(<dnnl.h>)
+#error "Backprop needs oneDNN 2.6 or later: on Debian and Ubuntu `apt-get install libdnnl-dev`, on macOS `brew install onednn`"
+#endif
 #include <dnnl.h>
 #include <dnnl_debug.h>
 #include <dnnl_version.h>
-#else
-#error "Backprop needs oneDNN (2.6 or later): on Debian and Ubuntu `apt-get install libdnnl-dev`, on macOS `brew install onednn`."
-#endif
-
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
