@@ -15,6 +15,10 @@ do {
     fail("\(files[0]): expected \(side[0] * side[1]) pixels a row, found \(data.inputs.sampleShape)")
   }
   let images = data.inputs.reshapingSamples(to: Shape(side)).tensor
+  for (name, values) in [("pixels", images), ("labels", data.labels.tensor)] {
+    let (low, high) = (values.min().item(), values.max().item())
+    guard low >= 0, high <= 255 else { fail("\(files[0]): expected \(name) in 0...255, found \(low)...\(high)") }
+  }
   try IDX.save(images.cast(to: .uint8), to: files[2])
   try IDX.save(data.labels.tensor.cast(to: .uint8), to: files[3])
   print("\(files[0]): \(data.count) pictures of \(side[0])×\(side[1])")
