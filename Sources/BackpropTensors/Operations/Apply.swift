@@ -14,12 +14,12 @@ package func apply(
     return applyInFloat32(operation, inputs, types, file: file, line: line)
   }
   if let tape = innermostTape(among: inputs) {
-    return record(operation, rule, inputs, types, on: tape)
+    return record(operation, rule, inputs, on: tape, file: file, line: line)
   }
   if let tracer = inputs.lazy.compactMap(\.tracer).first {
     return trace(operation, rule, inputs, types, into: tracer)
   }
-  return evaluate(operation, rule, inputs, types)
+  return evaluate(rule, inputs, types, file: file, line: line)
 }
 
 /// `apply` for the many operations with one result.
@@ -56,10 +56,10 @@ package func innermostTape(among inputs: [Tensor]) -> Tape? {
 }
 
 private func record(
-  _ operation: Operation, _ rule: Rule, _ inputs: [Tensor], _ types: [TensorType], on tape: Tape
+  _ operation: Operation, _ rule: Rule, _ inputs: [Tensor], on tape: Tape, file: StaticString, line: UInt
 ) -> [Tensor] {
   if case .composed = rule.gradient, case .composed(let body) = rule.value { return body(inputs) }
-  let outputs = apply(operation, inputs.map(tape.primal(of:)))
+  let outputs = apply(operation, inputs.map(tape.primal(of:)), file: file, line: line)
   let (keptInputs, keptOutputs, backward): ([Int], [Int], @Sendable (Backward) -> [Tensor?])
   switch rule.gradient {
   case .none, .composed: return outputs
@@ -99,7 +99,7 @@ extension Rule {
 // MARK: Evaluate
 
 private func evaluate(
-  _ operation: Operation, _ rule: Rule, _ inputs: [Tensor], _ types: [TensorType]
+  _ rule: Rule, _ inputs: [Tensor], _ types: [TensorType], file: StaticString, line: UInt
 ) -> [Tensor] {
   let storages = inputs.map { $0.storage() }
   if rule.isAlias { return [Tensor(storages[0], shape: types[0].shape, dtype: types[0].dtype)] }
@@ -107,7 +107,8 @@ private func evaluate(
   let sources = zip(storages, inputs).map { Buffer($0.bytes, $1.type) }
   let targets = zip(results, types).map { Buffer($0.bytes, $1) }
   let ran = withExtendedLifetime((storages, results)) {
-    Kernels.runEagerly(rule, inputs: sources, outputs: targets)
+    if let problem = rule.check?(sources) { programmerError(problem, file: file, line: line) }
+    return Kernels.runEagerly(rule, inputs: sources, outputs: targets)
   }
   if !ran, case .composed(let body) = rule.value { return body(inputs) }
   return zip(results, types).map { Tensor($0, shape: $1.shape, dtype: $1.dtype) }

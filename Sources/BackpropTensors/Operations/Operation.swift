@@ -14,6 +14,7 @@ package enum Operation: Hashable, Sendable {
   case normalisation(NormalisationOperation)
   case indexing(IndexingOperation)
   case ordering(OrderingOperation)
+  case cumulation(CumulativeOperation)
   case sampling(SamplingOperation)
   case custom(CustomOperation)
   /// Made by the compiler's fusion pass, never by a method.
@@ -34,6 +35,7 @@ package enum Operation: Hashable, Sendable {
     case .normalisation(let operation): operation
     case .indexing(let operation): operation
     case .ordering(let operation): operation
+    case .cumulation(let operation): operation
     case .sampling(let operation): operation
     case .custom(let operation): operation
     case .fused(let operation): operation
@@ -44,7 +46,8 @@ package enum Operation: Hashable, Sendable {
   package static let families: [any OperationFamily.Type] = [
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
-    NormalisationOperation.self, IndexingOperation.self, OrderingOperation.self, SamplingOperation.self,
+    NormalisationOperation.self, IndexingOperation.self, OrderingOperation.self, CumulativeOperation.self,
+    SamplingOperation.self,
   ]
 }
 

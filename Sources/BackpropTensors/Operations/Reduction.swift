@@ -183,7 +183,7 @@ extension Tensor {
   }
 
   /// Small integers and bool are added as int32, so that counts don't wrap.
-  private var summable: Tensor {
+  var summable: Tensor {
     switch dtype {
     case .bool, .int8, .int16, .uint8: cast(to: .int32)
     default: self

@@ -10,6 +10,9 @@ package struct Rule: Sendable {
   package var value: Value
   /// The fast kernel, bound to memory; nil for inputs that it doesn't take.
   package var kernel: KernelBinder?
+  /// What eager code looks for in the inputs' elements before it computes: what is wrong with them, such as a position
+  /// that isn't there. Compiled programs don't look.
+  package var check: (@Sendable ([Buffer]) -> String?)?
   /// Bytes of working memory the fast kernel needs.
   package var scratch: @Sendable ([TensorType]) -> Int = { _ in 0 }
   package var gradient: Gradient

@@ -18,8 +18,7 @@ public final class RandomGenerator: Sendable {
 
   private func draw(_ operation: SamplingOperation) -> Tensor {
     let current = state.value
-    let blocks = (operation.shape.elementCount + 3) / 4
-    state.value = current + Tensor([0, blocks])
+    state.value = current + Tensor([0, operation.blockCount])
     return apply(.sampling(operation), current)
   }
 
@@ -41,5 +40,37 @@ public final class RandomGenerator: Sendable {
   /// 1 with probability `probability`, else 0, as float32.
   public func bernoulli(_ shape: Shape, probability: Double) -> Tensor {
     draw(.bernoulli(shape, p: probability))
+  }
+
+  /// Whole numbers of `range`, each as likely as any other (to 2⁻³² of the range's size), as int32.
+  public func integers(
+    _ shape: Shape, in range: Range<Int>, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
+    require(
+      (1...1 << 31).contains(range.count) && range.lowerBound >= Int32.min && range.upperBound <= 1 << 31,
+      "integers: expected a range of 1 to 2³¹ int32 numbers, got \(range)", file: file, line: line)
+    // The upper half of 32 random bits (their sign taken off) times the size of the range.
+    let bits = draw(.bits(shape)).cast(to: .int64) + 0x8000_0000
+    let scaled = (bits * Double(range.count)).floorDivided(by: Tensor(0x1_0000_0000))
+    return (scaled + Double(range.lowerBound)).cast(to: .int32)
+  }
+
+  /// 0..<count in random order, as int32.
+  ///
+  /// - Complexity: O(*n*)
+  public func permutation(_ count: Int) -> Tensor { draw(.permutation(count: count)) }
+
+  /// The rows of `tensor` in random order.
+  public func shuffled(_ tensor: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    require(tensor.rank > 0, "shuffled: a scalar has no rows", file: file, line: line)
+    return tensor.gathered(permutation(tensor.shape[0]))
+  }
+
+  /// One class for each row of logits along the last axis, class i with probability softmax(logits)ᵢ, as int32.
+  ///
+  /// The largest of logits + Gumbel noise (Gumbel, 1954).
+  public func categorical(logits: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    let noise = -(-uniform(logits.shape).log()).log()
+    return (logits.cast(to: .float32) + noise).argMax(axis: -1, file: file, line: line)
   }
 }
