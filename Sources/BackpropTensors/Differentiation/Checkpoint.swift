@@ -31,7 +31,9 @@ private func recompute(
         let scope = ReplayScope(variables, Array(points[inputCount...]))
         return VariableScopes.with(scope) { body(Array(points[..<inputCount])) }
       }
-      let cotangents = zip(gradients, outputs).map { gradient, output in gradient ?? Tensor.zeros(like: output) }
+      let cotangents = zip(gradients, outputs).map { gradient, output in
+        gradient ?? Tensor.zeros(like: output)
+      }
       let pulled = pullback(cotangents)
       return zip(pulled, all).map { gradient, point in point.dtype.isFloatingPoint ? gradient : nil }
     })

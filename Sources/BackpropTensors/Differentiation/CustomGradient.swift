@@ -18,7 +18,8 @@ public func withCustomGradient(
   let primals = inputs.map(tape.primal(of:))
   let outputs = withCustomGradient(primals, forward: forward, backward: backward).map(tape.primal(of:))
   return tape.record(
-    inputs: inputs, outputs: outputs, keepingInputs: Array(inputs.indices), keepingOutputs: Array(outputs.indices)
+    inputs: inputs, outputs: outputs, keepingInputs: Array(inputs.indices),
+    keepingOutputs: Array(outputs.indices)
   ) { context in
     let inputs = context.inputTypes.indices.map(context.input)
     let outputs = context.outputTypes.indices.map(context.output)

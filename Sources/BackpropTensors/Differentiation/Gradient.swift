@@ -39,15 +39,21 @@ package struct Backward: Sendable {
   }
 
   /// The gradient of the first result.
-  package var gradient: Tensor { outputGradients[0] ?? Tensor.zeros(outputTypes[0].shape, dtype: outputTypes[0].dtype) }
+  package var gradient: Tensor {
+    outputGradients[0] ?? Tensor.zeros(outputTypes[0].shape, dtype: outputTypes[0].dtype)
+  }
 
   package func input(_ position: Int) -> Tensor {
-    guard let tensor = inputs[position] else { programmerError("the gradient's rule doesn't keep input \(position)") }
+    guard let tensor = inputs[position] else {
+      programmerError("the gradient's rule doesn't keep input \(position)")
+    }
     return tensor
   }
 
   package func output(_ position: Int) -> Tensor {
-    guard let tensor = outputs[position] else { programmerError("the gradient's rule doesn't keep result \(position)") }
+    guard let tensor = outputs[position] else {
+      programmerError("the gradient's rule doesn't keep result \(position)")
+    }
     return tensor
   }
 }

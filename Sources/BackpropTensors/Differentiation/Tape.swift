@@ -45,15 +45,18 @@ package final class Tape: Sendable {
 
   /// The same values as `tensor`, from here on recorded.
   package func watch(_ tensor: Tensor) -> Tensor {
-    wrap(tensor, slot: state.withLock { state in
-      state.slotCount += 1
-      return state.slotCount - 1
-    })
+    wrap(
+      tensor,
+      slot: state.withLock { state in
+        state.slotCount += 1
+        return state.slotCount - 1
+      })
   }
 
   private func wrap(_ primal: Tensor, slot: Int) -> Tensor {
     Tensor(
-      shape: primal.shape, dtype: primal.dtype, source: .recorded(RecordedValue(primal: primal, tape: self, slot: slot)))
+      shape: primal.shape, dtype: primal.dtype,
+      source: .recorded(RecordedValue(primal: primal, tape: self, slot: slot)))
   }
 
   package func isWatching(_ tensor: Tensor) -> Bool {
@@ -75,7 +78,9 @@ package final class Tape: Sendable {
     var slots: [Int] = []
     var kept = [Tensor?](repeating: nil, count: inputs.count)
     for input in inputs {
-      if case .recorded(let value) = input.source, value.tape === self { slots.append(value.slot) } else {
+      if case .recorded(let value) = input.source, value.tape === self {
+        slots.append(value.slot)
+      } else {
         slots.append(-1)
       }
     }
@@ -117,7 +122,8 @@ package final class Tape: Sendable {
       guard wanted.contains(true) else { continue }
       let inputs = record.backward(
         Backward(
-          outputGradients: outputs, wanted: wanted, inputTypes: record.inputTypes, outputTypes: record.outputTypes,
+          outputGradients: outputs, wanted: wanted, inputTypes: record.inputTypes,
+          outputTypes: record.outputTypes,
           inputs: record.inputs, outputs: record.outputs))
       for slot in record.outputSlots { gradients[slot] = nil }
       for (position, slot) in record.inputSlots.enumerated() where wanted[position] {

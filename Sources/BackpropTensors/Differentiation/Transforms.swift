@@ -9,13 +9,15 @@
 public func valueAndGradient(
   at point: Tensor, of function: (Tensor) throws -> Tensor, file: StaticString = #fileID, line: UInt = #line
 ) rethrows -> (value: Tensor, gradient: Tensor) {
-  let (value, gradients) = try valueAndGradient(at: [point], of: { try function($0[0]) }, file: file, line: line)
+  let (value, gradients) = try valueAndGradient(
+    at: [point], of: { try function($0[0]) }, file: file, line: line)
   return (value, gradients[0])
 }
 
 /// The value of `function` at several tensors at once and the gradient for each.
 public func valueAndGradient(
-  at points: [Tensor], of function: ([Tensor]) throws -> Tensor, file: StaticString = #fileID, line: UInt = #line
+  at points: [Tensor], of function: ([Tensor]) throws -> Tensor, file: StaticString = #fileID,
+  line: UInt = #line
 ) rethrows -> (value: Tensor, gradients: [Tensor]) {
   let (values, pullback) = try valueWithPullback(at: points, of: { [try function($0)] })
   requireScalar(values[0], file: file, line: line)
@@ -31,7 +33,8 @@ public func gradient(
 
 /// The gradients of `function` at several tensors.
 public func gradient(
-  at points: [Tensor], of function: ([Tensor]) throws -> Tensor, file: StaticString = #fileID, line: UInt = #line
+  at points: [Tensor], of function: ([Tensor]) throws -> Tensor, file: StaticString = #fileID,
+  line: UInt = #line
 ) rethrows -> [Tensor] {
   try valueAndGradient(at: points, of: function, file: file, line: line).gradients
 }
@@ -91,7 +94,8 @@ public func hessianVectorProduct(
 private func requireScalar(_ value: Tensor, file: StaticString, line: UInt) {
   require(
     value.count == 1 && value.dtype.isFloatingPoint,
-    "a gradient is that of one number; the function gave \(value.type): add .sum() or .mean()", file: file, line: line)
+    "a gradient is that of one number; the function gave \(value.type): add .sum() or .mean()", file: file,
+    line: line)
 }
 
 extension Tensor {

@@ -50,7 +50,9 @@ private func applyInFloat32(
 package func innermostTape(among inputs: [Tensor]) -> Tape? {
   var innermost: Tape?
   for input in inputs {
-    if case .recorded(let value) = input.source, value.tape.level > (innermost?.level ?? -1) { innermost = value.tape }
+    if case .recorded(let value) = input.source, value.tape.level > (innermost?.level ?? -1) {
+      innermost = value.tape
+    }
   }
   return innermost
 }
@@ -65,12 +67,14 @@ private func record(
   case .none, .composed: return outputs
   case .constant(let function): (keptInputs, keptOutputs, backward) = ([], [], function)
   case .ofInputs(let kept, let function): (keptInputs, keptOutputs, backward) = (kept, [], function)
-  case .ofOutputs(let kept, let inputs, let function): (keptInputs, keptOutputs, backward) = (inputs, kept, function)
+  case .ofOutputs(let kept, let inputs, let function):
+    (keptInputs, keptOutputs, backward) = (inputs, kept, function)
   case .everything(let function):
     (keptInputs, keptOutputs, backward) = (Array(inputs.indices), Array(outputs.indices), function)
   }
   return tape.record(
-    inputs: inputs, outputs: outputs, keepingInputs: keptInputs, keepingOutputs: keptOutputs, backward: backward)
+    inputs: inputs, outputs: outputs, keepingInputs: keptInputs, keepingOutputs: keptOutputs,
+    backward: backward)
 }
 
 // MARK: Trace

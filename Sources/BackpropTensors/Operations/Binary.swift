@@ -48,7 +48,8 @@ package enum BinaryOperation: CaseIterable, OperationFamily {
   private var facts: Facts {
     switch self {
     case .add: Facts("add", .constant { [$0.gradient, $0.gradient] }, CK_ADD, onnx: "Add")
-    case .subtract: Facts("subtract", .constant { [$0.gradient, $0.wanted[1] ? -$0.gradient : nil] }, CK_SUB, onnx: "Sub")
+    case .subtract:
+      Facts("subtract", .constant { [$0.gradient, $0.wanted[1] ? -$0.gradient : nil] }, CK_SUB, onnx: "Sub")
     case .multiply:
       Facts(
         "multiply",
@@ -62,8 +63,10 @@ package enum BinaryOperation: CaseIterable, OperationFamily {
           let quotient = $0.gradient / $0.input(1)
           return [quotient, $0.wanted[1] ? -quotient * $0.output(0) : nil]
         }, CK_DIV, onnx: "Div", right: 0.3...3)
-    case .maximum: Facts("maximum", Self.gradientOfExtreme { $0 .>= $1 }, CK_MAX, onnx: "Max", left: 0...1, right: 1.2...2)
-    case .minimum: Facts("minimum", Self.gradientOfExtreme { $0 .<= $1 }, CK_MIN, onnx: "Min", left: 0...1, right: 1.2...2)
+    case .maximum:
+      Facts("maximum", Self.gradientOfExtreme { $0 .>= $1 }, CK_MAX, onnx: "Max", left: 0...1, right: 1.2...2)
+    case .minimum:
+      Facts("minimum", Self.gradientOfExtreme { $0 .<= $1 }, CK_MIN, onnx: "Min", left: 0...1, right: 1.2...2)
     case .power: Facts("power", Self.gradientOfPower, CK_POW, onnx: "Pow", left: 0.3...2, right: -2...2)
     case .arcTangent2:
       Facts(
@@ -91,10 +94,13 @@ package enum BinaryOperation: CaseIterable, OperationFamily {
     }
   }
 
-  private static let noGradient = Gradient.constant { [Tensor.zeros(like: $0.gradient), Tensor.zeros(like: $0.gradient)] }
+  private static let noGradient = Gradient.constant {
+    [Tensor.zeros(like: $0.gradient), Tensor.zeros(like: $0.gradient)]
+  }
 
   /// The whole gradient to the operand that is chosen, half to each where they are equal.
-  private static func gradientOfExtreme(_ chosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient {
+  private static func gradientOfExtreme(_ chosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient
+  {
     .ofInputs(keeping: [0, 1]) {
       let (a, b) = ($0.input(0), $0.input(1))
       let left = chosen(a, b).cast(to: a.dtype)
@@ -119,7 +125,8 @@ package enum BinaryOperation: CaseIterable, OperationFamily {
 
   package static var samples: [Sample] {
     let shapes: [(Shape, Shape)] = [
-      ([3, 4], [3, 4]), ([3, 4], [4]), ([], [2, 3]), ([3, 1], [1, 4]), ([0, 3], [3]), ([], []), ([2, 1, 3, 1, 2], [3, 2, 1]),
+      ([3, 4], [3, 4]), ([3, 4], [4]), ([], [2, 3]), ([3, 1], [1, 4]), ([0, 3], [3]), ([], []),
+      ([2, 1, 3, 1, 2], [3, 2, 1]),
     ]
     return allCases.flatMap { kind in
       shapes.map { left, right in
@@ -160,7 +167,8 @@ extension BinaryOperation {
       infer: { types throws(OperationError) in
         let dtype = try broadcastDType(types, in: facts.name)
         guard dtype.isFloatingPoint || (dtype.isInteger && !needsFloats) else {
-          throw OperationError("\(facts.name): expected \(needsFloats ? "floating-point " : "")numbers, got \(dtype)")
+          throw OperationError(
+            "\(facts.name): expected \(needsFloats ? "floating-point " : "")numbers, got \(dtype)")
         }
         return [TensorType(try broadcastShape(types, in: facts.name), dtype)]
       },
@@ -188,7 +196,8 @@ extension BinaryOperation {
 extension Gradient {
   /// Sums each input's gradient down to the shape that was stretched.
   var summingBroadcasts: Gradient {
-    func summing(_ function: @escaping @Sendable (Backward) -> [Tensor?]) -> @Sendable (Backward) -> [Tensor?] {
+    func summing(_ function: @escaping @Sendable (Backward) -> [Tensor?]) -> @Sendable (Backward) -> [Tensor?]
+    {
       { context in
         zip(function(context), zip(context.inputTypes, context.wanted)).map { gradient, input in
           input.1 ? gradient?.summed(to: input.0.shape) : nil
@@ -219,7 +228,8 @@ package func broadcastShape(_ types: [TensorType], in name: String) throws(Opera
   for type in types.dropFirst() {
     guard let wider = Shape.broadcast(shape, type.shape) else {
       throw OperationError(
-        "\(name): shapes \(shape) and \(type.shape) don't broadcast: aligned at the end, sizes must be equal or 1")
+        "\(name): shapes \(shape) and \(type.shape) don't broadcast: aligned at the end, sizes must be equal or 1"
+      )
     }
     shape = wider
   }
@@ -260,7 +270,9 @@ extension Tensor {
     return (a.cast(to: dtype), b.cast(to: dtype))
   }
 
-  private static func applying(_ kind: BinaryOperation, _ a: Tensor, _ b: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  private static func applying(
+    _ kind: BinaryOperation, _ a: Tensor, _ b: Tensor, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     let (a, b) = promoted(a, b, toFloat: kind == .divide || kind == .arcTangent2)
     return apply(.binary(kind), a, b, file: file, line: line)
   }
@@ -303,7 +315,9 @@ extension Tensor {
   }
   public func minimum(_ other: Double) -> Tensor { Tensor.applying(.minimum, self, scalarOperand(other)) }
   /// Every element inside `low...high`.
-  public func clipped(to range: ClosedRange<Double>) -> Tensor { maximum(range.lowerBound).minimum(range.upperBound) }
+  public func clipped(to range: ClosedRange<Double>) -> Tensor {
+    maximum(range.lowerBound).minimum(range.upperBound)
+  }
   /// selfᵉ
   public func power(_ exponent: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Tensor.applying(.power, self, exponent, file: file, line: line)
@@ -318,9 +332,13 @@ extension Tensor {
     Tensor.applying(.floorDivide, self, divisor, file: file, line: line)
   }
   /// self − ⌊self / divisor⌋ · divisor, with the divisor's sign, as Python's `%`.
-  public func remainder(dividingBy divisor: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func remainder(dividingBy divisor: Tensor, file: StaticString = #fileID, line: UInt = #line)
+    -> Tensor
+  {
     Tensor.applying(.remainder, self, divisor, file: file, line: line)
   }
   /// self where `other` is positive, else 0.
-  package func masked(wherePositive other: Tensor) -> Tensor { apply(.binary(.maskWherePositive), self, other) }
+  package func masked(wherePositive other: Tensor) -> Tensor {
+    apply(.binary(.maskWherePositive), self, other)
+  }
 }

@@ -42,7 +42,9 @@ package enum ComparisonOperation: CaseIterable, OperationFamily {
   }
 
   package static var samples: [Sample] {
-    let shapes: [(Shape, Shape)] = [([3, 4], [3, 4]), ([3, 4], [4]), ([], []), ([0], [1]), ([2, 1, 1, 2, 3], [3, 1, 1])]
+    let shapes: [(Shape, Shape)] = [
+      ([3, 4], [3, 4]), ([3, 4], [4]), ([], []), ([0], [1]), ([2, 1, 1, 2, 3], [3, 1, 1]),
+    ]
     return allCases.flatMap { kind in
       shapes.map { left, right in
         let dtype: DType = kind == .and || kind == .or ? .bool : .float64
@@ -58,7 +60,9 @@ package enum ComparisonOperation: CaseIterable, OperationFamily {
       facts.name,
       infer: { types throws(OperationError) in
         let dtype = try broadcastDType(types, in: facts.name)
-        guard !onTruths || dtype == .bool else { throw OperationError("\(facts.name): expected bool, got \(dtype)") }
+        guard !onTruths || dtype == .bool else {
+          throw OperationError("\(facts.name): expected bool, got \(dtype)")
+        }
         return [TensorType(try broadcastShape(types, in: facts.name), .bool)]
       },
       value: .reference(reference),
@@ -108,9 +112,15 @@ extension Tensor {
   public static func .< (a: Tensor, b: Double) -> Tensor { comparing(.less, a, a.scalarOperand(b)) }
   public static func .<= (a: Tensor, b: Double) -> Tensor { comparing(.lessOrEqual, a, a.scalarOperand(b)) }
   public static func .> (a: Tensor, b: Double) -> Tensor { comparing(.greater, a, a.scalarOperand(b)) }
-  public static func .>= (a: Tensor, b: Double) -> Tensor { comparing(.greaterOrEqual, a, a.scalarOperand(b)) }
+  public static func .>= (a: Tensor, b: Double) -> Tensor {
+    comparing(.greaterOrEqual, a, a.scalarOperand(b))
+  }
 
-  public func and(_ other: Tensor) -> Tensor { apply(.comparison(.and), cast(to: .bool), other.cast(to: .bool)) }
-  public func or(_ other: Tensor) -> Tensor { apply(.comparison(.or), cast(to: .bool), other.cast(to: .bool)) }
+  public func and(_ other: Tensor) -> Tensor {
+    apply(.comparison(.and), cast(to: .bool), other.cast(to: .bool))
+  }
+  public func or(_ other: Tensor) -> Tensor {
+    apply(.comparison(.or), cast(to: .bool), other.cast(to: .bool))
+  }
   public func not() -> Tensor { cast(to: .bool) .== Tensor(false) }
 }

@@ -9,7 +9,8 @@ package enum ContractionOperation: OperationFamily {
 
   package static var samples: [Sample] {
     let shapes: [(Shape, Shape)] = [
-      ([3, 4], [4, 5]), ([1, 1], [1, 1]), ([2, 3, 4], [4, 5]), ([2, 3, 4], [2, 4, 5]), ([1, 3, 4], [2, 4, 5]),
+      ([3, 4], [4, 5]), ([1, 1], [1, 1]), ([2, 3, 4], [4, 5]), ([2, 3, 4], [2, 4, 5]),
+      ([1, 3, 4], [2, 4, 5]),
       ([2, 1, 3, 4], [3, 4, 2]), ([3, 0], [0, 2]), ([0, 3], [3, 2]), ([17, 33], [33, 9]),
     ]
     return shapes.flatMap { a, b in
@@ -20,8 +21,12 @@ package enum ContractionOperation: OperationFamily {
       }
     } + [
       Sample(.contraction(.matmul(.init(bias: true))), [.init([3, 4]), .init([4, 5]), .init([5])]),
-      Sample(.contraction(.matmul(.init(bias: true, activation: .relu))), [.init([3, 4], in: 0.1...1), .init([4, 5], in: 0.1...1), .init([5], in: 0.1...1)]),
-      Sample(.contraction(.matmul(.init(transposeB: true, activation: .relu))), [.init([2, 3, 4], in: 0.1...1), .init([2, 5, 4], in: 0.1...1)]),
+      Sample(
+        .contraction(.matmul(.init(bias: true, activation: .relu))),
+        [.init([3, 4], in: 0.1...1), .init([4, 5], in: 0.1...1), .init([5], in: 0.1...1)]),
+      Sample(
+        .contraction(.matmul(.init(transposeB: true, activation: .relu))),
+        [.init([2, 3, 4], in: 0.1...1), .init([2, 5, 4], in: 0.1...1)]),
     ]
   }
 
@@ -51,7 +56,9 @@ package struct MatmulOptions: Hashable, Sendable {
   /// What the kernel does to a result on its way out.
   package enum Activation: Sendable { case none, relu }
 
-  package init(transposeA: Bool = false, transposeB: Bool = false, bias: Bool = false, activation: Activation = .none) {
+  package init(
+    transposeA: Bool = false, transposeB: Bool = false, bias: Bool = false, activation: Activation = .none
+  ) {
     self.transposeA = transposeA
     self.transposeB = transposeB
     self.bias = bias
@@ -73,7 +80,9 @@ package struct MatmulOptions: Hashable, Sendable {
       2 * outputs[0].shape.elementCount * (inputs[0].shape.dimensions.dropLast(transposeA ? 1 : 0).last ?? 1)
     }
     rule.scratch = { types in
-      guard let description = try? description(types), let matmul = try? primitive(description) else { return 0 }
+      guard let description = try? description(types), let matmul = try? primitive(description) else {
+        return 0
+      }
       return matmul.scratchpadSize
     }
     return rule
@@ -176,7 +185,9 @@ package struct MatmulOptions: Hashable, Sendable {
     try Matmul.primitive(for: description, threads: Int(ck_thread_count()))
   }
 
-  private func kernel(_ inputs: [Buffer], _ output: Buffer, _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
+  private func kernel(_ inputs: [Buffer], _ output: Buffer, _ scratch: UnsafeMutableRawPointer?)
+    -> BoundKernel?
+  {
     guard inputs.allSatisfy({ $0.dtype == .float32 && $0.count > 0 }), output.count > 0,
       let description = try? description(inputs.map(\.type)), let matmul = try? primitive(description),
       let execution = try? MatmulExecution(
@@ -205,7 +216,9 @@ package struct MatmulOptions: Hashable, Sendable {
   private func multiply<T>(_ inputs: [Buffer], _ output: Buffer, _ zero: T, _ addProduct: (T, T, T) -> T) {
     guard let sizes = try? sizes(inputs[0].shape, inputs[1].shape), output.count > 0 else { return }
     let (m, k, n) = (sizes.m, sizes.k, sizes.n)
-    let (a, b, c) = (inputs[0].elements(as: T.self), inputs[1].elements(as: T.self), output.elements(as: T.self))
+    let (a, b, c) = (
+      inputs[0].elements(as: T.self), inputs[1].elements(as: T.self), output.elements(as: T.self)
+    )
     let strides = inputs.map { Shape($0.shape.dimensions.dropLast(2)).broadcastStrides(to: sizes.batch) }
     let (aRow, aColumn) = transposeA ? (1, m) : (k, 1)
     let (bRow, bColumn) = transposeB ? (1, k) : (n, 1)
@@ -240,7 +253,8 @@ extension Tensor {
     file: StaticString = #fileID, line: UInt = #line
   ) -> Tensor {
     require(
-      rank > 0 && other.rank > 0, "matmul: a scalar is no matrix: shapes \(shape) and \(other.shape)", file: file,
+      rank > 0 && other.rank > 0, "matmul: a scalar is no matrix: shapes \(shape) and \(other.shape)",
+      file: file,
       line: line)
     let (a, b) = Tensor.promoted(self, other)
     let left = rank == 1 ? a.expanded(axis: 0) : a

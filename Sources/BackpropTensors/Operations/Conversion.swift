@@ -26,7 +26,9 @@ package enum ConversionOperation: OperationFamily {
       infer: { types throws(OperationError) in [TensorType(types[0].shape, target)] },
       value: .reference { inputs, outputs in Self.copy(inputs[0], outputs[0]) },
       gradient: target.isFloatingPoint
-        ? .constant { [$0.inputTypes[0].dtype.isFloatingPoint ? $0.gradient.cast(to: $0.inputTypes[0].dtype) : nil] }
+        ? .constant {
+          [$0.inputTypes[0].dtype.isFloatingPoint ? $0.gradient.cast(to: $0.inputTypes[0].dtype) : nil]
+        }
         : .none,
       element: .conversion,
       onnx: "Cast")

@@ -23,13 +23,16 @@ package enum CumulativeOperation: OperationFamily {
   package var operation: Operation { .cumulation(self) }
 
   package static var samples: [Sample] {
-    let shapes: [(Shape, Int)] = [([4], 0), ([3, 4], 0), ([2, 3, 4], 1), ([2, 0], 1), ([1, 1], 0), ([2, 1, 3, 2, 2], 2)]
+    let shapes: [(Shape, Int)] = [
+      ([4], 0), ([3, 4], 0), ([2, 3, 4], 1), ([2, 0], 1), ([1, 1], 0), ([2, 1, 3, 2, 2], 2),
+    ]
     let flags = [(false, false), (true, false), (false, true), (true, true)]
     let running = shapes.flatMap { shape, axis in
       flags.flatMap { exclusive, reverse in
         let run = Run(axis: axis, exclusive: exclusive, reverse: reverse)
         return [
-          Sample(.cumulation(.sum(run)), [.init(shape)]), Sample(.cumulation(.product(run)), [.init(shape, in: 0.5...2)]),
+          Sample(.cumulation(.sum(run)), [.init(shape)]),
+          Sample(.cumulation(.product(run)), [.init(shape, in: 0.5...2)]),
         ]
       }
     }
@@ -72,7 +75,8 @@ package enum CumulativeOperation: OperationFamily {
           throw OperationError("\(name): there is no axis \(axis) in a tensor of shape \(types[0].shape)")
         }
         for type in types where type != types[0] || type.dtype == .bool {
-          throw OperationError("\(name): expected numbers of one shape and dtype, got \(types[0]) and \(type)")
+          throw OperationError(
+            "\(name): expected numbers of one shape and dtype, got \(types[0]) and \(type)")
         }
         return [types[0]]
       },
@@ -94,7 +98,8 @@ package enum CumulativeOperation: OperationFamily {
       return .ofOutputs(keeping: [0], inputs: [0]) {
         let (a, y) = ($0.input(0), $0.output(0))
         let later: Tensor = apply(
-          .cumulation(.recurrence(axis: axis, reverse: !reverse)), a.shifted(axis: axis, forward: reverse), $0.gradient)
+          .cumulation(.recurrence(axis: axis, reverse: !reverse)), a.shifted(axis: axis, forward: reverse),
+          $0.gradient)
         return [$0.wanted[0] ? later * y.shifted(axis: axis, forward: !reverse) : nil, later]
       }
     }
@@ -105,7 +110,8 @@ package enum CumulativeOperation: OperationFamily {
     let before = Run(axis: run.axis, exclusive: true, reverse: run.reverse)
     let terms = run.exclusive ? g.shifted(axis: run.axis, forward: run.reverse) : g
     let after: Tensor = apply(
-      .cumulation(.recurrence(axis: run.axis, reverse: !run.reverse)), x.shifted(axis: run.axis, forward: run.reverse),
+      .cumulation(.recurrence(axis: run.axis, reverse: !run.reverse)),
+      x.shifted(axis: run.axis, forward: run.reverse),
       terms)
     return apply(.cumulation(.product(before)), x) * after
   }
@@ -185,7 +191,8 @@ extension Tensor {
   ///   - exclusive: leave the place's own element out, so that the first sum is 0.
   ///   - reverse: from the end to the front.
   public func cumulativeSum(
-    axis: Int, exclusive: Bool = false, reverse: Bool = false, file: StaticString = #fileID, line: UInt = #line
+    axis: Int, exclusive: Bool = false, reverse: Bool = false, file: StaticString = #fileID,
+    line: UInt = #line
   ) -> Tensor {
     let position = positions(of: [axis], in: "cumulativeSum", file: file, line: line)[0]
     let run = CumulativeOperation.Run(axis: position, exclusive: exclusive, reverse: reverse)
@@ -194,7 +201,8 @@ extension Tensor {
 
   /// Products of the elements up to each place along `axis`; `exclusive` and `reverse` as for the sum.
   public func cumulativeProduct(
-    axis: Int, exclusive: Bool = false, reverse: Bool = false, file: StaticString = #fileID, line: UInt = #line
+    axis: Int, exclusive: Bool = false, reverse: Bool = false, file: StaticString = #fileID,
+    line: UInt = #line
   ) -> Tensor {
     let position = positions(of: [axis], in: "cumulativeProduct", file: file, line: line)[0]
     let run = CumulativeOperation.Run(axis: position, exclusive: exclusive, reverse: reverse)

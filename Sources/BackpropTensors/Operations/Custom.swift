@@ -26,7 +26,8 @@ public final class CustomOperation: OperationFamily {
     _ name: String,
     result: @escaping @Sendable ([Shape]) throws -> [Shape],
     kernel: @escaping @Sendable ([UnsafeBufferPointer<Float>], [UnsafeMutableBufferPointer<Float>]) -> Void,
-    gradient: @escaping @Sendable (_ gradients: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?]
+    gradient:
+      @escaping @Sendable (_ gradients: [Tensor?], _ inputs: [Tensor], _ outputs: [Tensor]) -> [Tensor?]
   ) {
     self.name = name
     self.result = result
@@ -34,7 +35,9 @@ public final class CustomOperation: OperationFamily {
     backward = gradient
   }
 
-  public func callAsFunction(_ inputs: Tensor..., file: StaticString = #fileID, line: UInt = #line) -> [Tensor] {
+  public func callAsFunction(_ inputs: Tensor..., file: StaticString = #fileID, line: UInt = #line)
+    -> [Tensor]
+  {
     apply(.custom(self), inputs.map { $0.cast(to: .float32) }, file: file, line: line)
   }
 
@@ -55,7 +58,9 @@ public final class CustomOperation: OperationFamily {
         }
       },
       value: .reference { [self] inputs, outputs in
-        kernel(inputs.map { UnsafeBufferPointer($0.elements(as: Float.self)) }, outputs.map { $0.elements(as: Float.self) })
+        kernel(
+          inputs.map { UnsafeBufferPointer($0.elements(as: Float.self)) },
+          outputs.map { $0.elements(as: Float.self) })
       },
       gradient: .everything { [self] context in
         let inputs = context.inputTypes.indices.map(context.input)

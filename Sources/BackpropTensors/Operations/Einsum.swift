@@ -62,7 +62,8 @@ private struct EinsumEquation {
       var own: [Label: Int] = [:]
       for (label, size) in zip(labels, shape.dimensions) {
         guard own.updateValue(size, forKey: label) ?? size == size else {
-          throw OperationError("einsum: \"\(equation)\": \(Self.name(label)) is no diagonal of shape \(shape)")
+          throw OperationError(
+            "einsum: \"\(equation)\": \(Self.name(label)) is no diagonal of shape \(shape)")
         }
         let known = sizes[label] ?? 1
         guard known == 1 || size == 1 || known == size else {
@@ -94,11 +95,13 @@ private struct EinsumEquation {
     }
   }
 
-  private static func labels(_ term: String, rank: Int, in equation: String) throws(OperationError) -> [Label] {
+  private static func labels(_ term: String, rank: Int, in equation: String) throws(OperationError) -> [Label]
+  {
     let parts = try letters(term, in: equation)
     let named = parts.joined().count
     guard parts.count == 2 ? named <= rank : named == rank else {
-      throw OperationError("einsum: \"\(term)\" in \"\(equation)\" doesn't name the \(rank) axes of its operand")
+      throw OperationError(
+        "einsum: \"\(term)\" in \"\(equation)\" doesn't name the \(rank) axes of its operand")
     }
     let rest = parts.count == 2 ? (0..<rank - named).reversed().map { Label.rest($0) } : []
     return parts[0].map { .letter($0) } + rest + (parts.count == 2 ? parts[1].map { .letter($0) } : [])
@@ -108,9 +111,12 @@ private struct EinsumEquation {
   private static func letters(_ term: String, in equation: String) throws(OperationError) -> [[Character]] {
     let parts = term.split(separator: "...", omittingEmptySubsequences: false)
     for character in parts.joined() where !(character.isLetter && character.isASCII) {
-      throw OperationError("einsum: \"\(equation)\": expected letters, commas, ... and ->, got \"\(character)\"")
+      throw OperationError(
+        "einsum: \"\(equation)\": expected letters, commas, ... and ->, got \"\(character)\"")
     }
-    guard parts.count <= 2 else { throw OperationError("einsum: \"\(term)\" in \"\(equation)\" has more than one ...") }
+    guard parts.count <= 2 else {
+      throw OperationError("einsum: \"\(term)\" in \"\(equation)\" has more than one ...")
+    }
     return parts.map(Array.init)
   }
 
@@ -155,7 +161,9 @@ private struct EinsumEquation {
   private func prepared(_ term: Labelled) -> Labelled {
     var term = term
     while let pair = repeated(term.labels) { term = diagonal(term, pair) }
-    let stretched = term.labels.indices.filter { term.tensor.shape.dimensions[$0] == 1 && sizes[term.labels[$0]] != 1 }
+    let stretched = term.labels.indices.filter {
+      term.tensor.shape.dimensions[$0] == 1 && sizes[term.labels[$0]] != 1
+    }
     term.tensor = term.tensor.squeezed(axes: stretched)
     for position in stretched.reversed() { term.labels.remove(at: position) }
     return term

@@ -40,7 +40,9 @@ package struct FusedOperation: OperationFamily {
 
   package var rule: Rule {
     var rule = Rule(
-      "fused(" + (steps.map(\.operation.rule.name) + outputs.compactMap { $0.reduction?.rule.name }).joined(separator: " ") + ")",
+      "fused("
+        + (steps.map(\.operation.rule.name) + outputs.compactMap { $0.reduction?.rule.name }).joined(
+          separator: " ") + ")",
       infer: { _ throws(OperationError) in outputs.map(\.type) },
       value: .composed { interpreted($0) },
       kernel: { inputs, outputs, _ in BlockProgram.bind(self, inputs, outputs) })
@@ -52,10 +54,11 @@ package struct FusedOperation: OperationFamily {
   private func interpreted(_ inputs: [Tensor]) -> [Tensor] {
     var registers = inputs
     for step in steps {
-      let dtype = step.operands.compactMap { operand -> DType? in
-        guard case .register(let register) = operand else { return nil }
-        return registers[register].dtype
-      }.last ?? .float32
+      let dtype =
+        step.operands.compactMap { operand -> DType? in
+          guard case .register(let register) = operand else { return nil }
+          return registers[register].dtype
+        }.last ?? .float32
       let operands = step.operands.map { operand in
         switch operand {
         case .register(let register): registers[register]

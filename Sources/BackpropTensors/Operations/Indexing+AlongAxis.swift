@@ -2,7 +2,8 @@
 extension IndexingOperation {
   static var samplesAlongAxis: [Sample] {
     let cases: [(Shape, Shape, Int, DType)] = [
-      ([3], [5], 0, .int32), ([3, 4], [3, 2], 1, .int64), ([3, 4], [2, 4], 0, .int32), ([2, 3, 2], [2, 3, 2], 1, .int32),
+      ([3], [5], 0, .int32), ([3, 4], [3, 2], 1, .int64), ([3, 4], [2, 4], 0, .int32),
+      ([2, 3, 2], [2, 3, 2], 1, .int32),
       ([3, 0], [3, 0], 0, .int32), ([2, 1, 3, 2, 2], [2, 1, 4, 2, 2], 2, .int64),
     ]
     return cases.flatMap { source, positions, axis, dtype in
@@ -43,7 +44,10 @@ extension IndexingOperation {
         }
       },
       gradient: .ofInputs(keeping: [1]) {
-        [$0.gradient.scatterAdded(alongAxis: axis, size: $0.inputTypes[0].shape.dimensions[axis], at: $0.input(1)), nil]
+        [
+          $0.gradient.scatterAdded(
+            alongAxis: axis, size: $0.inputTypes[0].shape.dimensions[axis], at: $0.input(1)), nil,
+        ]
       },
       onnx: "GatherElements")
     rule.movesOnly = true
@@ -59,7 +63,8 @@ extension IndexingOperation {
         var shape = types[0].shape
         guard shape.dimensions.indices.contains(axis), types[1].shape == shape, types[0].dtype != .bool else {
           throw OperationError(
-            "scatterAddAlongAxis: expected numbers and as many positions along axis \(axis), got \(types[0]) and \(types[1])")
+            "scatterAddAlongAxis: expected numbers and as many positions along axis \(axis), got \(types[0]) and \(types[1])"
+          )
         }
         shape.dimensions[axis] = size
         return [TensorType(shape, types[0].dtype)]
@@ -76,7 +81,9 @@ extension IndexingOperation {
         case .bool, .bfloat16, .float16: break
         }
       },
-      gradient: .ofInputs(keeping: [1]) { [apply(.indexing(.takeAlong(axis: axis)), $0.gradient, $0.input(1)), nil] },
+      gradient: .ofInputs(keeping: [1]) {
+        [apply(.indexing(.takeAlong(axis: axis)), $0.gradient, $0.input(1)), nil]
+      },
       onnx: "ScatterElements")
     rule.check = { checkPositions($0[1], within: size, in: "scatterAddAlongAxis") }
     return rule
@@ -101,7 +108,9 @@ private func add<T>(_ inputs: [Buffer], _ output: Buffer, _ axis: Int, _ zero: T
 /// Calls `body` with each entry of `index` and the place it points to in a tensor of `size` along `axis`; nil when it is
 /// outside.
 @inline(__always)
-private func forEachPosition(_ index: Buffer, _ axis: Int, size: Int, _ body: (_ entry: Int, _ place: Int?) -> Void) {
+private func forEachPosition(
+  _ index: Buffer, _ axis: Int, size: Int, _ body: (_ entry: Int, _ place: Int?) -> Void
+) {
   let (outer, n, inner) = index.shape.split(at: axis)
   let positions = Positions(index)
   var entry = 0

@@ -37,7 +37,8 @@ package enum IndexingOperation: OperationFamily {
       Sample(.indexing(.scatterAddRows(rows: 5)), [.init([4, 3]), .init([4], .int32, elements: index)]),
       Sample(.indexing(.scatterAddRows(rows: 3)), [.init([2, 2]), .init([2, 2], .int64, elements: index)]),
       Sample(.indexing(.replaceRows), [.init([4, 3]), .init([4, 3]), .init([4], .int32, elements: index)]),
-      Sample(.indexing(.replaceRows), [.init([3]), .init([2, 1]), .init([2, 1], .int64, elements: [2, 0])]),
+      Sample(
+        .indexing(.replaceRows), [.init([3]), .init([2, 1]), .init([2, 1], .int64, elements: [2, 0])]),
     ] + samplesAlongAxis
   }
 
@@ -67,7 +68,8 @@ package enum IndexingOperation: OperationFamily {
       gradient: .ofInputs(keeping: [1]) {
         guard $0.inputTypes[0].dtype.isFloatingPoint else { return [nil, nil] }
         let gradient = affine.map { [g = $0.gradient] in g * Double($0.scale) } ?? $0.gradient
-        let rows: Tensor = apply(.indexing(.scatterAddRows(rows: $0.inputTypes[0].shape[0])), gradient, $0.input(1))
+        let rows: Tensor = apply(
+          .indexing(.scatterAddRows(rows: $0.inputTypes[0].shape[0])), gradient, $0.input(1))
         return [rows, nil]
       },
       onnx: "Gather")
@@ -84,7 +86,8 @@ package enum IndexingOperation: OperationFamily {
       dst: outputs[0].bytes, src: UnsafeRawPointer(inputs[0].bytes), index: UnsafeRawPointer(inputs[1].bytes),
       dst_dtype: outputs[0].dtype.kernelCode, src_dtype: inputs[0].dtype.kernelCode,
       index_dtype: inputs[1].dtype.kernelCode, count: Int64(inputs[1].count), row: Int64(row),
-      src_rows: Int64(shape[0]), scale: affine?.scale ?? 1, shift: affine?.shift ?? 0, failed: failed.position)
+      src_rows: Int64(shape[0]), scale: affine?.scale ?? 1, shift: affine?.shift ?? 0, failed: failed.position
+    )
     return BoundKernel("gather", arguments, keeping: failed, run: ck_gather_run)
   }
 
@@ -93,9 +96,11 @@ package enum IndexingOperation: OperationFamily {
       "scatterAdd",
       infer: { types throws(OperationError) in
         let indexRank = types[1].shape.rank
-        guard types[0].shape.rank >= indexRank, Shape(types[0].shape.dimensions.prefix(indexRank)) == types[1].shape
+        guard types[0].shape.rank >= indexRank,
+          Shape(types[0].shape.dimensions.prefix(indexRank)) == types[1].shape
         else {
-          throw OperationError("scatterAdd: expected one position for each row of \(types[0]), got \(types[1])")
+          throw OperationError(
+            "scatterAdd: expected one position for each row of \(types[0]), got \(types[1])")
         }
         try checkPositions(types[1], in: "scatterAdd")
         return [TensorType(Shape([rows] + types[0].shape.dimensions.dropFirst(indexRank)), types[0].dtype)]
@@ -156,7 +161,8 @@ extension IndexingOperation {
           new.shape.dimensions == positions.shape.dimensions + old.shape.dimensions.dropFirst()
         else {
           throw OperationError(
-            "replaceRows: rows of \(old) at positions of shape \(positions.shape) can't be replaced by \(new)")
+            "replaceRows: rows of \(old) at positions of shape \(positions.shape) can't be replaced by \(new)"
+          )
         }
         try checkPositions(positions, in: "replaceRows")
         return [old]
@@ -167,7 +173,8 @@ extension IndexingOperation {
         let bytes = rows == 0 ? 0 : outputs[0].type.byteCount / rows
         let positions = Positions(inputs[2])
         for entry in 0..<inputs[2].count where (0..<rows).contains(positions[entry]) {
-          (outputs[0].bytes + positions[entry] * bytes).copyMemory(from: inputs[1].bytes + entry * bytes, byteCount: bytes)
+          (outputs[0].bytes + positions[entry] * bytes).copyMemory(
+            from: inputs[1].bytes + entry * bytes, byteCount: bytes)
         }
       },
       gradient: .ofInputs(keeping: [2]) { context in
@@ -187,9 +194,11 @@ extension IndexingOperation {
   /// Of several rows for one place only the last is in the result.
   private static func gradientOfReplacements(_ g: Tensor, _ positions: Tensor) -> Tensor {
     let entries = Tensor.range(to: positions.count).reshaped(to: positions.shape)
-    let last = Tensor.zeros([g.shape[0]], dtype: .int32).replacingRows(at: positions, with: entries).gathered(positions)
+    let last = Tensor.zeros([g.shape[0]], dtype: .int32).replacingRows(at: positions, with: entries).gathered(
+      positions)
     let rows = g.gathered(positions)
-    let remains = (last .== entries).reshaped(to: Shape(positions.shape.dimensions + Array(repeating: 1, count: g.rank - 1)))
+    let remains = (last .== entries).reshaped(
+      to: Shape(positions.shape.dimensions + Array(repeating: 1, count: g.rank - 1)))
     return rows * remains.cast(to: g.dtype)
   }
 }

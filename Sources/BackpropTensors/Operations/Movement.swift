@@ -38,10 +38,12 @@ package enum MovementOperation: OperationFamily {
     switch self {
     case .reshape(let shape):
       var rule = moving(
-        "reshape", onnx: "Reshape", result: { types throws(OperationError) in
+        "reshape", onnx: "Reshape",
+        result: { types throws(OperationError) in
           guard types[0].shape.elementCount == shape.elementCount else {
             throw OperationError(
-              "reshape: \(types[0].shape) has \(types[0].shape.elementCount) elements, \(shape) has \(shape.elementCount)")
+              "reshape: \(types[0].shape) has \(types[0].shape.elementCount) elements, \(shape) has \(shape.elementCount)"
+            )
           }
           return shape
         }, source: { $0.strides },
@@ -58,7 +60,8 @@ package enum MovementOperation: OperationFamily {
         "transpose", onnx: "Transpose",
         result: { types throws(OperationError) in
           guard permutation.sorted() == Array(0..<types[0].shape.rank) else {
-            throw OperationError("transpose: \(permutation) is no order of the axes of shape \(types[0].shape)")
+            throw OperationError(
+              "transpose: \(permutation) is no order of the axes of shape \(types[0].shape)")
           }
           return Shape(permutation.map { types[0].shape.dimensions[$0] })
         },
@@ -89,9 +92,15 @@ package enum MovementOperation: OperationFamily {
           return Shape(sizes)
         },
         source: { shape in zip(shape.strides, steps).map { $0 * $1 } },
-        offset: { shape in Shape(sizes).elementCount == 0 ? 0 : zip(shape.strides, starts).reduce(0) { $0 + $1.0 * $1.1 } },
+        offset: { shape in
+          Shape(sizes).elementCount == 0 ? 0 : zip(shape.strides, starts).reduce(0) { $0 + $1.0 * $1.1 }
+        },
         gradient: .constant {
-          [apply(.movement(.place(shape: $0.inputTypes[0].shape, starts: starts, steps: steps, fill: 0)), $0.gradient)]
+          [
+            apply(
+              .movement(.place(shape: $0.inputTypes[0].shape, starts: starts, steps: steps, fill: 0)),
+              $0.gradient)
+          ]
         })
     case .place(let shape, let starts, let steps, let fill): return placing(shape, starts, steps, fill)
     case .concatenate(let axis): return concatenating(axis)
@@ -111,7 +120,8 @@ extension MovementOperation {
     let view: @Sendable ([Buffer], [Buffer]) -> StridedCopy = { inputs, outputs in
       let shape = inputs[0].shape
       return StridedCopy(
-        from: inputs[0], strides: source(shape), offset: offset(shape), to: outputs[0], shape: outputs[0].shape,
+        from: inputs[0], strides: source(shape), offset: offset(shape), to: outputs[0],
+        shape: outputs[0].shape,
         targetStrides: outputs[0].shape.strides, targetOffset: 0)
     }
     var rule = Rule(
@@ -124,7 +134,8 @@ extension MovementOperation {
   }
 
   private func placing(_ shape: Shape, _ starts: [Int], _ steps: [Int], _ fill: Double) -> Rule {
-    let view: @Sendable ([Buffer], [Buffer]) -> (StridedCopy, fill: StridedCopy, keeping: Storage) = { inputs, outputs in
+    let view: @Sendable ([Buffer], [Buffer]) -> (StridedCopy, fill: StridedCopy, keeping: Storage) = {
+      inputs, outputs in
       let strides = zip(shape.strides, steps).map { $0 * $1 }
       let offset = inputs[0].count == 0 ? 0 : zip(shape.strides, starts).reduce(0) { $0 + $1.0 * $1.1 }
       let copy = StridedCopy(
@@ -149,11 +160,17 @@ extension MovementOperation {
       },
       kernel: { inputs, outputs, _ in
         let (copy, fill, value) = view(inputs, outputs)
-        guard let filling = fill.kernel("fill", keeping: value), let copying = copy.kernel("place") else { return nil }
+        guard let filling = fill.kernel("fill", keeping: value), let copying = copy.kernel("place") else {
+          return nil
+        }
         return BoundKernel("place", inOrder: [filling, copying])
       },
       gradient: .constant {
-        [apply(.movement(.slice(starts: starts, sizes: $0.inputTypes[0].shape.dimensions, steps: steps)), $0.gradient)]
+        [
+          apply(
+            .movement(.slice(starts: starts, sizes: $0.inputTypes[0].shape.dimensions, steps: steps)),
+            $0.gradient)
+        ]
       })
     rule.movesOnly = true
     return rule
@@ -185,7 +202,8 @@ extension MovementOperation {
           }
           other.dimensions[axis] = shape.dimensions[axis]
           guard other == shape else {
-            throw OperationError("concatenate: shapes \(types[0].shape) and \(type.shape) differ outside axis \(axis)")
+            throw OperationError(
+              "concatenate: shapes \(types[0].shape) and \(type.shape) differ outside axis \(axis)")
           }
           shape.dimensions[axis] += type.shape.dimensions[axis]
         }
@@ -203,7 +221,8 @@ extension MovementOperation {
         return context.inputTypes.enumerated().map { position, type in
           let size = type.shape.dimensions[axis]
           defer { start += size }
-          return context.wanted[position] ? context.gradient.sliced(axis: axis, from: start, count: size) : nil
+          return context.wanted[position]
+            ? context.gradient.sliced(axis: axis, from: start, count: size) : nil
         }
       },
       onnx: "Concat")
@@ -224,7 +243,8 @@ private func checkSteps(
       (0..<outer.dimensions[axis]).contains(last)
     else {
       throw OperationError(
-        "\(name): from \(starts[axis]) in steps of \(steps[axis]) to \(last) leaves axis \(axis) of shape \(outer)")
+        "\(name): from \(starts[axis]) in steps of \(steps[axis]) to \(last) leaves axis \(axis) of shape \(outer)"
+      )
     }
   }
 }

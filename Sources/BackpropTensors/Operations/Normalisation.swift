@@ -16,7 +16,9 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
 
   package static var samples: [Sample] {
     let shapes: [Shape] = [[3, 4], [1, 1], [5], [2, 3, 7], [0, 3], [33, 10]]
-    let rows = [softmax, logSoftmax].flatMap { kind in shapes.map { Sample(.normalisation(kind), [.init($0)]) } }
+    let rows = [softmax, logSoftmax].flatMap { kind in
+      shapes.map { Sample(.normalisation(kind), [.init($0)]) }
+    }
     let gradients = [softmaxGradient, logSoftmaxGradient].flatMap { kind in
       shapes.map { Sample(.normalisation(kind), [.init($0, in: 0...1), .init($0)]) }
     }
@@ -39,7 +41,9 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
           let e = (x - x.max(axes: [-1], keepDims: true).stopGradient()).exp()
           return e / e.sum(axes: [-1], keepDims: true)
         },
-        gradient: .ofOutputs(keeping: [0]) { [apply(.normalisation(.softmaxGradient), $0.output(0), $0.gradient)] })
+        gradient: .ofOutputs(keeping: [0]) {
+          [apply(.normalisation(.softmaxGradient), $0.output(0), $0.gradient)]
+        })
     case .logSoftmax:
       return rowRule(
         "logSoftmax", onnx: "LogSoftmax", run: ck_log_softmax_run,
@@ -47,7 +51,9 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
           let shifted = x - x.max(axes: [-1], keepDims: true).stopGradient()
           return shifted - shifted.exp().sum(axes: [-1], keepDims: true).log()
         },
-        gradient: .ofOutputs(keeping: [0]) { [apply(.normalisation(.logSoftmaxGradient), $0.output(0), $0.gradient)] })
+        gradient: .ofOutputs(keeping: [0]) {
+          [apply(.normalisation(.logSoftmaxGradient), $0.output(0), $0.gradient)]
+        })
     case .softmaxGradient:
       return rowGradientRule("softmaxGradient", run: ck_softmax_gradient_run) { y, g in
         y * (g - (y * g).sum(axes: [-1], keepDims: true))
@@ -69,7 +75,9 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
       name, infer: { types throws(OperationError) in [try floatRows(types[0], name)] },
       value: .composed { [composed($0[0])] },
       kernel: { inputs, outputs, _ in
-        guard let (source, rows, width) = rowsOfFloats(inputs[0]), let (target, _, _) = rowsOfFloats(outputs[0]) else {
+        guard let (source, rows, width) = rowsOfFloats(inputs[0]),
+          let (target, _, _) = rowsOfFloats(outputs[0])
+        else {
           return nil
         }
         return BoundKernel(name, ck_rows(dst: target, src: source, rows: rows, width: width), run: run)
@@ -86,7 +94,9 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
     Rule(
       name,
       infer: { types throws(OperationError) in
-        guard types[0] == types[1] else { throw OperationError("\(name): \(types[0]) and \(types[1]) must be alike") }
+        guard types[0] == types[1] else {
+          throw OperationError("\(name): \(types[0]) and \(types[1]) must be alike")
+        }
         return [try floatRows(types[0], name)]
       },
       value: .composed { [composed($0[0], $0[1])] },
@@ -94,7 +104,8 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
         guard let (y, rows, width) = rowsOfFloats(inputs[0]), let (g, _, _) = rowsOfFloats(inputs[1]),
           let (target, _, _) = rowsOfFloats(outputs[0])
         else { return nil }
-        return BoundKernel(name, ck_rows_gradient(dst: target, y: y, g: g, rows: rows, width: width), run: run)
+        return BoundKernel(
+          name, ck_rows_gradient(dst: target, y: y, g: g, rows: rows, width: width), run: run)
       },
       gradient: .composed)
   }
@@ -108,7 +119,8 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
           types[1].dtype.isInteger
         else {
           throw OperationError(
-            "sparseCrossentropy: expected logits of shape [rows, classes] and integer labels of shape [rows], got \(logits) and \(types[1])")
+            "sparseCrossentropy: expected logits of shape [rows, classes] and integer labels of shape [rows], got \(logits) and \(types[1])"
+          )
         }
         return [TensorType([logits.shape[0]], logits.dtype), logits]
       },
@@ -121,19 +133,22 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
         return [-loss + marker, logProbabilities.exp() + marker.expanded(axis: -1)]
       },
       kernel: { inputs, outputs, _ in
-        guard let (logits, rows, width) = rowsOfFloats(inputs[0]), let (loss, _, _) = rowsOfFloats(outputs[0]),
+        guard let (logits, rows, width) = rowsOfFloats(inputs[0]),
+          let (loss, _, _) = rowsOfFloats(outputs[0]),
           let (probabilities, _, _) = rowsOfFloats(outputs[1])
         else { return nil }
         return BoundKernel(
           "sparseCrossentropy",
           ck_sparse_crossentropy(
             loss: loss, probabilities: probabilities, logits: logits, labels: inputs[1].bytes,
-            label_dtype: inputs[1].dtype.kernelCode, rows: rows, width: width), run: ck_sparse_crossentropy_run)
+            label_dtype: inputs[1].dtype.kernelCode, rows: rows, width: width),
+          run: ck_sparse_crossentropy_run)
       },
       gradient: .ofOutputs(keeping: [1], inputs: [1]) { context in
         var gradient: Tensor?
         if let g = context.outputGradients[0] {
-          gradient = apply(.normalisation(.sparseCrossentropyGradient), context.output(1), context.input(1), g)
+          gradient = apply(
+            .normalisation(.sparseCrossentropyGradient), context.output(1), context.input(1), g)
         }
         if let g = context.outputGradients[1] {
           let through: Tensor = apply(.normalisation(.softmaxGradient), context.output(1), g)
@@ -151,7 +166,8 @@ package enum NormalisationOperation: CaseIterable, OperationFamily {
         [(inputs[0] - oneHot(inputs[1], like: inputs[0])) * inputs[2].expanded(axis: -1)]
       },
       kernel: { inputs, outputs, _ in
-        guard let (probabilities, rows, width) = rowsOfFloats(inputs[0]), let (g, _, _) = rowsOfFloats(inputs[2]),
+        guard let (probabilities, rows, width) = rowsOfFloats(inputs[0]),
+          let (g, _, _) = rowsOfFloats(inputs[2]),
           let (target, _, _) = rowsOfFloats(outputs[0])
         else { return nil }
         return BoundKernel(
@@ -187,18 +203,21 @@ private func oneHot(_ labels: Tensor, like other: Tensor) -> Tensor {
 // MARK: Methods
 
 extension Tensor {
-  private func alongLast(axis: Int, file: StaticString, line: UInt, _ kind: NormalisationOperation) -> Tensor {
+  private func alongLast(axis: Int, file: StaticString, line: UInt, _ kind: NormalisationOperation) -> Tensor
+  {
     let floats = dtype.isFloatingPoint ? self : cast(to: .float32)
     let position = positions(of: [axis], in: "\(kind)", file: file, line: line)[0]
     if position == rank - 1 { return apply(.normalisation(kind), floats, file: file, line: line) }
-    let turned: Tensor = apply(.normalisation(kind), floats.swappingAxes(position, -1), file: file, line: line)
+    let turned: Tensor = apply(
+      .normalisation(kind), floats.swappingAxes(position, -1), file: file, line: line)
     return turned.swappingAxes(position, -1)
   }
 
   /// eˣ / Σ eˣ along `axis`: positive numbers that add up to 1.
   public func softmax(axis: Int = -1, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     let position = axis < 0 ? axis + rank : axis
-    return alongLast(axis: axis, file: file, line: line, .softmax).remembering(self, as: .softmax(axis: position))
+    return alongLast(axis: axis, file: file, line: line, .softmax).remembering(
+      self, as: .softmax(axis: position))
   }
 
   /// The logarithm of ``softmax(axis:file:line:)``, exact where the softmax is tiny.
@@ -214,7 +233,8 @@ extension Tensor {
 
   /// For each whole number a row of `classes` zeros with a 1 at its place; outside 0..<classes all zeros.
   public func oneHot(classes: Int, dtype: DType = .float32) -> Tensor {
-    let columns = Tensor.range(to: classes, dtype: self.dtype == .uint8 && classes > 255 ? .int32 : self.dtype)
+    let columns = Tensor.range(
+      to: classes, dtype: self.dtype == .uint8 && classes > 255 ? .int32 : self.dtype)
     return (expanded(axis: -1) .== columns).cast(to: dtype)
   }
 }

@@ -72,7 +72,8 @@ package struct Sample: Sendable, CustomStringConvertible {
     package var elements: [Double]?
 
     package init(
-      _ shape: Shape, _ dtype: DType = .float64, in domain: ClosedRange<Double> = -3...3, elements: [Double]? = nil
+      _ shape: Shape, _ dtype: DType = .float64, in domain: ClosedRange<Double> = -3...3,
+      elements: [Double]? = nil
     ) {
       type = TensorType(shape, dtype)
       self.domain = domain

@@ -37,7 +37,8 @@ package enum OrderingOperation: OperationFamily {
       infer: { types throws(OperationError) in
         var shape = types[0].shape
         guard shape.dimensions.indices.contains(axis), shape.dimensions[axis] > 0 else {
-          throw OperationError("\(smallest ? "argMin" : "argMax"): axis \(axis) of shape \(shape) has no elements")
+          throw OperationError(
+            "\(smallest ? "argMin" : "argMax"): axis \(axis) of shape \(shape) has no elements")
         }
         shape.dimensions.remove(at: axis)
         return [TensorType(shape, .int32)]
@@ -50,8 +51,11 @@ package enum OrderingOperation: OperationFamily {
             var best = 0
             var extreme = Double.nan
             for position in 0..<n {
-              let value = loadElement((row * n + position) * inner + column, from: inputs[0].bytes, dtype: inputs[0].dtype)
-              if position == 0 || (!extreme.isNaN && (value.isNaN || (smallest ? value < extreme : value > extreme))) {
+              let value = loadElement(
+                (row * n + position) * inner + column, from: inputs[0].bytes, dtype: inputs[0].dtype)
+              if position == 0
+                || (!extreme.isNaN && (value.isNaN || (smallest ? value < extreme : value > extreme)))
+              {
                 (best, extreme) = (position, value)
               }
             }
@@ -64,7 +68,8 @@ package enum OrderingOperation: OperationFamily {
         let (outer, n, inner) = inputs[0].shape.split(at: axis)
         let arguments = ck_arg_extreme(
           dst: outputs[0].bytes.assumingMemoryBound(to: Int32.self),
-          src: UnsafePointer(inputs[0].bytes.assumingMemoryBound(to: Float.self)), outer: Int64(outer), n: Int64(n),
+          src: UnsafePointer(inputs[0].bytes.assumingMemoryBound(to: Float.self)), outer: Int64(outer),
+          n: Int64(n),
           inner: Int64(inner), smallest: smallest)
         return BoundKernel(smallest ? "argMin" : "argMax", arguments, run: ck_arg_extreme_run)
       },
@@ -103,7 +108,8 @@ extension OrderingOperation {
         case .int16: Self.sort(inputs[0], outputs, axis) { (x: Int16) in SortEntry.key(Int64(x), descending) }
         case .int32: Self.sort(inputs[0], outputs, axis) { (x: Int32) in SortEntry.key(Int64(x), descending) }
         case .int64: Self.sort(inputs[0], outputs, axis) { (x: Int64) in SortEntry.key(x, descending) }
-        case .uint8, .bool: Self.sort(inputs[0], outputs, axis) { (x: UInt8) in SortEntry.key(Int64(x), descending) }
+        case .uint8, .bool:
+          Self.sort(inputs[0], outputs, axis) { (x: UInt8) in SortEntry.key(Int64(x), descending) }
         case .bfloat16, .float16: break
         }
       },
@@ -144,7 +150,9 @@ private struct SortEntry: Comparable {
   var key: UInt64
   var position: Int32
 
-  static func < (a: SortEntry, b: SortEntry) -> Bool { a.key == b.key ? a.position < b.position : a.key < b.key }
+  static func < (a: SortEntry, b: SortEntry) -> Bool {
+    a.key == b.key ? a.position < b.position : a.key < b.key
+  }
 
   /// IEEE 754 bit patterns count upwards with the number's size: positive ones get the sign bit set, negative ones are
   /// turned over. −0 equals 0; NaN is the largest whatever the direction.

@@ -36,14 +36,18 @@ package struct ReductionOperation: OperationFamily {
     }
   }
 
-  private var facts: (name: String, start: Double?, reduction: ck_reduction, gradient: Gradient, onnx: String) {
+  private var facts: (name: String, start: Double?, reduction: ck_reduction, gradient: Gradient, onnx: String)
+  {
     let spread = spread
     switch kind {
-    case .sum: return ("sum", 0, CK_SUM, .constant { [spread($0.gradient, $0.inputTypes[0].shape)] }, "ReduceSum")
+    case .sum:
+      return ("sum", 0, CK_SUM, .constant { [spread($0.gradient, $0.inputTypes[0].shape)] }, "ReduceSum")
     case .product:
       return (
         "product", 1, CK_PRODUCT,
-        .ofInputs(keeping: [0]) { [self] in [spread($0.gradient, $0.inputTypes[0].shape) * productOfOthers($0.input(0))] },
+        .ofInputs(keeping: [0]) { [self] in
+          [spread($0.gradient, $0.inputTypes[0].shape) * productOfOthers($0.input(0))]
+        },
         "ReduceProd"
       )
     case .maximum: return ("max", nil, CK_MAXIMUM, gradientOfExtreme, "ReduceMax")
@@ -86,13 +90,16 @@ package struct ReductionOperation: OperationFamily {
 
   package static var samples: [Sample] {
     let cases: [(Shape, [Int], Bool)] = [
-      ([3, 4], [0], false), ([3, 4], [1], true), ([3, 4], [0, 1], false), ([2, 3, 4], [1], false), ([5], [0], true),
+      ([3, 4], [0], false), ([3, 4], [1], true), ([3, 4], [0, 1], false), ([2, 3, 4], [1], false),
+      ([5], [0], true),
       ([2, 3, 4], [0, 2], false), ([2, 1, 3, 2, 2], [0, 3], true), ([], [], false),
     ]
     let empty: [(Shape, [Int], Bool)] = [([0, 3], [0], false), ([0, 3], [1], false)]
     return Kind.allCases.flatMap { kind in
       (cases + (kind == .sum || kind == .product ? empty : [])).map { shape, axes, keepDims in
-        Sample(.reduction(.init(kind, axes: axes, keepDims: keepDims)), [.init(shape, in: kind == .product ? 0.5...2 : -3...3)])
+        Sample(
+          .reduction(.init(kind, axes: axes, keepDims: keepDims)),
+          [.init(shape, in: kind == .product ? 0.5...2 : -3...3)])
       }
     }
   }
@@ -101,7 +108,9 @@ package struct ReductionOperation: OperationFamily {
     let facts = facts
     var rule = Rule(
       facts.name,
-      infer: { types throws(OperationError) in [try infer(types[0], facts.name, allowsEmpty: facts.start != nil)] },
+      infer: { types throws(OperationError) in
+        [try infer(types[0], facts.name, allowsEmpty: facts.start != nil)]
+      },
       value: .reference { reference($0[0], $1[0], start: facts.start) },
       kernel: { inputs, outputs, _ in
         BlockProgram.reduce(inputs[0], outputs[0], axes: axes, reduction: facts.reduction, named: facts.name)
@@ -112,7 +121,9 @@ package struct ReductionOperation: OperationFamily {
     return rule
   }
 
-  private func infer(_ type: TensorType, _ name: String, allowsEmpty: Bool) throws(OperationError) -> TensorType {
+  private func infer(_ type: TensorType, _ name: String, allowsEmpty: Bool) throws(OperationError)
+    -> TensorType
+  {
     let isExtreme = kind == .maximum || kind == .minimum
     guard type.dtype != .bool || isExtreme else {
       throw OperationError("\(name): expected numbers, got \(type); cast(to: .int32) first")
@@ -122,11 +133,14 @@ package struct ReductionOperation: OperationFamily {
         throw OperationError("\(name): there is no axis \(axis) in a tensor of shape \(type.shape)")
       }
       guard allowsEmpty || type.shape.dimensions[axis] > 0 else {
-        throw OperationError("\(name): axis \(axis) of shape \(type.shape) is empty, and nothing has no \(name)")
+        throw OperationError(
+          "\(name): axis \(axis) of shape \(type.shape) is empty, and nothing has no \(name)")
       }
     }
-    let shape = keepDims
-      ? kept(type.shape) : Shape(type.shape.dimensions.indices.filter { !axes.contains($0) }.map { type.shape.dimensions[$0] })
+    let shape =
+      keepDims
+      ? kept(type.shape)
+      : Shape(type.shape.dimensions.indices.filter { !axes.contains($0) }.map { type.shape.dimensions[$0] })
     return TensorType(shape, type.dtype)
   }
 
@@ -169,7 +183,8 @@ extension Tensor {
     var positions: [Int] = []
     for axis in axes {
       guard let position = shape.position(of: axis) else {
-        programmerError("\(name): there is no axis \(axis) in a tensor of shape \(shape)", file: file, line: line)
+        programmerError(
+          "\(name): there is no axis \(axis) in a tensor of shape \(shape)", file: file, line: line)
       }
       require(!positions.contains(position), "\(name): axis \(axis) is given twice", file: file, line: line)
       positions.append(position)
@@ -177,7 +192,9 @@ extension Tensor {
     return positions.sorted()
   }
 
-  private func reduced(_ kind: ReductionOperation.Kind, _ axes: [Int]?, _ keepDims: Bool, _ file: StaticString, _ line: UInt) -> Tensor {
+  private func reduced(
+    _ kind: ReductionOperation.Kind, _ axes: [Int]?, _ keepDims: Bool, _ file: StaticString, _ line: UInt
+  ) -> Tensor {
     let positions = positions(of: axes, in: "\(kind)", file: file, line: line)
     return apply(.reduction(.init(kind, axes: positions, keepDims: keepDims)), self, file: file, line: line)
   }
@@ -191,27 +208,37 @@ extension Tensor {
   }
 
   /// The sum over `axes`; over all of them when nil. Negative axes count from the end.
-  public func sum(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func sum(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     summable.reduced(.sum, axes, keepDims, file, line)
   }
 
   /// The product over `axes`.
-  public func product(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func product(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     summable.reduced(.product, axes, keepDims, file, line)
   }
 
   /// The largest over `axes`; NaN where there is one. Equal ones share the gradient.
-  public func max(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func max(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     reduced(.maximum, axes, keepDims, file, line)
   }
 
   /// The smallest over `axes`; NaN where there is one. Equal ones share the gradient.
-  public func min(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func min(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     reduced(.minimum, axes, keepDims, file, line)
   }
 
   /// The arithmetic mean over `axes`, of integers as float32. Of nothing it is NaN.
-  public func mean(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func mean(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     let floats = dtype.isFloatingPoint ? self : cast(to: .float32)
     let positions = positions(of: axes, in: "mean", file: file, line: line)
     let count = positions.reduce(1) { $0 * shape.dimensions[$1] }
@@ -219,19 +246,25 @@ extension Tensor {
   }
 
   /// The mean of the squared distances from the mean, over `axes` (NumPy's `var`, without Bessel's correction).
-  public func variance(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func variance(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     let floats = dtype.isFloatingPoint ? self : cast(to: .float32)
     let mean = floats.mean(axes: axes, keepDims: true, file: file, line: line)
     return (floats - mean).squared().mean(axes: axes, keepDims: keepDims, file: file, line: line)
   }
 
   /// √variance
-  public func standardDeviation(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func standardDeviation(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     variance(axes: axes, keepDims: keepDims, file: file, line: line).sqrt()
   }
 
   /// log Σ eˣ over `axes`, finite for large elements: the largest is taken out first.
-  public func logSumExp(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func logSumExp(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     let floats = dtype.isFloatingPoint ? self : cast(to: .float32)
     let largest = floats.max(axes: axes, keepDims: true, file: file, line: line).stopGradient()
     // Taking an infinite largest out would give ∞ − ∞.
@@ -242,14 +275,18 @@ extension Tensor {
   }
 
   /// Whether any element over `axes` is not 0: `bool`.
-  public func any(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func any(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     let positions = positions(of: axes, in: "any", file: file, line: line)
     if count == 0 { return cast(to: .int32).sum(axes: positions, keepDims: keepDims).cast(to: .bool) }
     return cast(to: .bool).max(axes: positions, keepDims: keepDims)
   }
 
   /// Whether every element over `axes` is not 0: `bool`.
-  public func all(axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+  public func all(
+    axes: [Int]? = nil, keepDims: Bool = false, file: StaticString = #fileID, line: UInt = #line
+  ) -> Tensor {
     let positions = positions(of: axes, in: "all", file: file, line: line)
     if count == 0 { return cast(to: .int32).product(axes: positions, keepDims: keepDims).cast(to: .bool) }
     return cast(to: .bool).min(axes: positions, keepDims: keepDims)

@@ -80,7 +80,8 @@ package enum SamplingOperation: OperationFamily {
       let bits = Storage(byteCount: 4 * Permutation.bitCount(outputs[0].count))
       return BoundKernel("permutation") {
         Permutation.fill(
-          outputs[0].elements(as: Int32.self), state: UnsafePointer(inputs[0].bytes.assumingMemoryBound(to: Int64.self)),
+          outputs[0].elements(as: Int32.self),
+          state: UnsafePointer(inputs[0].bytes.assumingMemoryBound(to: Int64.self)),
           bits: bits.bytes.assumingMemoryBound(to: UInt32.self))
       }
     }

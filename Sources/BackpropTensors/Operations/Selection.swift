@@ -57,11 +57,14 @@ extension Tensor {
   ) -> Tensor {
     let dtype = DType.promoted(a.dtype, b.dtype)
     return apply(
-      .selection(.select), condition.cast(to: .bool), a.cast(to: dtype), b.cast(to: dtype), file: file, line: line)
+      .selection(.select), condition.cast(to: .bool), a.cast(to: dtype), b.cast(to: dtype), file: file,
+      line: line)
   }
 
   /// These elements where `condition` holds, else `other`.
-  public func replacing(where condition: Tensor, with other: Tensor) -> Tensor { Tensor.select(condition, other, self) }
+  public func replacing(where condition: Tensor, with other: Tensor) -> Tensor {
+    Tensor.select(condition, other, self)
+  }
   public func replacing(where condition: Tensor, with other: Double) -> Tensor {
     Tensor.select(condition, scalarOperand(other), self)
   }

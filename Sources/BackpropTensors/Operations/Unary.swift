@@ -71,7 +71,9 @@ package enum UnaryOperation: CaseIterable, OperationFamily {
     case .squareRoot: Facts("sqrt", .ofOutput { g, y in g * 0.5 / y }, CK_SQRT, onnx: "Sqrt", in: 0.1...3)
     case .reciprocalSquareRoot:
       Facts("rsqrt", .ofOutput { g, y in g * -0.5 * y * y.squared() }, CK_RSQRT, in: 0.1...3)
-    case .reciprocal: Facts("reciprocal", .ofOutput { g, y in -g * y.squared() }, CK_RECIPROCAL, onnx: "Reciprocal", in: 0.2...3)
+    case .reciprocal:
+      Facts(
+        "reciprocal", .ofOutput { g, y in -g * y.squared() }, CK_RECIPROCAL, onnx: "Reciprocal", in: 0.2...3)
     case .exp: Facts("exp", .ofOutput { g, y in g * y }, CK_EXP, onnx: "Exp")
     case .expm1: Facts("expm1", .ofOutput { g, y in g * (y + 1) }, CK_EXPM1)
     case .log: Facts("log", .ofInput { g, x in g / x }, CK_LOG, onnx: "Log", in: 0.1...3)
@@ -79,15 +81,18 @@ package enum UnaryOperation: CaseIterable, OperationFamily {
     case .sin: Facts("sin", .ofInput { g, x in g * x.cos() }, CK_SIN, onnx: "Sin")
     case .cos: Facts("cos", .ofInput { g, x in -g * x.sin() }, CK_COS, onnx: "Cos")
     case .tan: Facts("tan", .ofOutput { g, y in g * (y.squared() + 1) }, onnx: "Tan", in: -1...1)
-    case .asin: Facts("asin", .ofInput { g, x in g * (1 - x.squared()).rsqrt() }, onnx: "Asin", in: -0.9...0.9)
-    case .acos: Facts("acos", .ofInput { g, x in -g * (1 - x.squared()).rsqrt() }, onnx: "Acos", in: -0.9...0.9)
+    case .asin:
+      Facts("asin", .ofInput { g, x in g * (1 - x.squared()).rsqrt() }, onnx: "Asin", in: -0.9...0.9)
+    case .acos:
+      Facts("acos", .ofInput { g, x in -g * (1 - x.squared()).rsqrt() }, onnx: "Acos", in: -0.9...0.9)
     case .atan: Facts("atan", .ofInput { g, x in g / (x.squared() + 1) }, onnx: "Atan")
     case .sinh: Facts("sinh", .ofInput { g, x in g * x.cosh() }, onnx: "Sinh")
     case .cosh: Facts("cosh", .ofInput { g, x in g * x.sinh() }, onnx: "Cosh")
     case .tanh: Facts("tanh", .ofOutput { g, y in g * (1 - y.squared()) }, CK_TANH, onnx: "Tanh")
     case .sigmoid: Facts("sigmoid", .ofOutput { g, y in g * (y * (1 - y)) }, CK_SIGMOID, onnx: "Sigmoid")
     case .softplus: Facts("softplus", .ofInput { g, x in g * x.sigmoid() }, CK_SOFTPLUS, onnx: "Softplus")
-    case .relu: Facts("relu", .ofOutput { g, y in g.masked(wherePositive: y) }, CK_RELU, onnx: "Relu", in: 0.1...3)
+    case .relu:
+      Facts("relu", .ofOutput { g, y in g.masked(wherePositive: y) }, CK_RELU, onnx: "Relu", in: 0.1...3)
     case .erf:
       Facts(
         "erf", .ofInput { g, x in g * ((-x.squared()).exp() * 1.128_379_167_095_512_6) }, CK_ERF, onnx: "Erf")  // 2/√π
@@ -159,7 +164,8 @@ extension UnaryOperation {
       infer: { types throws(OperationError) in
         let type = types[0]
         guard type.dtype.isFloatingPoint || (type.dtype.isInteger && keepsIntegers) else {
-          throw OperationError("\(facts.name): expected floating-point elements, got \(type); cast(to: .float32) first")
+          throw OperationError(
+            "\(facts.name): expected floating-point elements, got \(type); cast(to: .float32) first")
         }
         return [TensorType(type.shape, facts.givesBool ? .bool : type.dtype)]
       },
@@ -174,11 +180,15 @@ extension UnaryOperation {
     let toBool = outputs[0].dtype == .bool
     switch inputs[0].dtype {
     case .float32:
-      if toBool { mapElements(inputs, outputs) { (x: Float) in value(x) != 0 } } else {
+      if toBool {
+        mapElements(inputs, outputs) { (x: Float) in value(x) != 0 }
+      } else {
         mapElements(inputs, outputs) { (x: Float) in value(x) }
       }
     case .float64:
-      if toBool { mapElements(inputs, outputs) { (x: Double) in value(x) != 0 } } else {
+      if toBool {
+        mapElements(inputs, outputs) { (x: Double) in value(x) != 0 }
+      } else {
         mapElements(inputs, outputs) { (x: Double) in value(x) }
       }
     case .int8: mapElements(inputs, outputs) { (x: Int8) in wholeValue(x)! }
@@ -201,47 +211,99 @@ extension Tensor {
   }
 
   public static prefix func - (x: Tensor) -> Tensor { x.applying(.negate, file: #fileID, line: #line) }
-  public func abs(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.absolute, file: file, line: line) }
+  public func abs(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.absolute, file: file, line: line)
+  }
   /// −1, 0 or 1; NaN for NaN.
-  public func sign(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.sign, file: file, line: line) }
-  public func squared(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.square, file: file, line: line) }
-  public func sqrt(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.squareRoot, file: file, line: line) }
+  public func sign(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.sign, file: file, line: line)
+  }
+  public func squared(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.square, file: file, line: line)
+  }
+  public func sqrt(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.squareRoot, file: file, line: line)
+  }
   /// 1 / √x
   public func rsqrt(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     applying(.reciprocalSquareRoot, file: file, line: line)
   }
   /// 1 / x
-  public func reciprocal(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.reciprocal, file: file, line: line) }
-  public func exp(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.exp, file: file, line: line) }
+  public func reciprocal(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.reciprocal, file: file, line: line)
+  }
+  public func exp(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.exp, file: file, line: line)
+  }
   /// eˣ − 1, exact near 0.
-  public func expm1(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.expm1, file: file, line: line) }
+  public func expm1(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.expm1, file: file, line: line)
+  }
   /// The natural logarithm.
-  public func log(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.log, file: file, line: line) }
+  public func log(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.log, file: file, line: line)
+  }
   /// log(1 + x), exact near 0.
-  public func log1p(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.log1p, file: file, line: line) }
-  public func sin(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.sin, file: file, line: line) }
-  public func cos(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.cos, file: file, line: line) }
-  public func tan(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.tan, file: file, line: line) }
-  public func asin(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.asin, file: file, line: line) }
-  public func acos(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.acos, file: file, line: line) }
-  public func atan(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.atan, file: file, line: line) }
-  public func sinh(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.sinh, file: file, line: line) }
-  public func cosh(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.cosh, file: file, line: line) }
-  public func tanh(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.tanh, file: file, line: line) }
+  public func log1p(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.log1p, file: file, line: line)
+  }
+  public func sin(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.sin, file: file, line: line)
+  }
+  public func cos(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.cos, file: file, line: line)
+  }
+  public func tan(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.tan, file: file, line: line)
+  }
+  public func asin(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.asin, file: file, line: line)
+  }
+  public func acos(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.acos, file: file, line: line)
+  }
+  public func atan(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.atan, file: file, line: line)
+  }
+  public func sinh(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.sinh, file: file, line: line)
+  }
+  public func cosh(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.cosh, file: file, line: line)
+  }
+  public func tanh(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.tanh, file: file, line: line)
+  }
   /// 1 / (1 + e⁻ˣ)
   public func sigmoid(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     applying(.sigmoid, file: file, line: line).remembering(self, as: .sigmoid)
   }
   /// log(1 + eˣ)
-  public func softplus(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.softplus, file: file, line: line) }
+  public func softplus(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.softplus, file: file, line: line)
+  }
   /// max(x, 0); its gradient at 0 is 0.
-  public func relu(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.relu, file: file, line: line) }
+  public func relu(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.relu, file: file, line: line)
+  }
   /// The error function.
-  public func erf(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.erf, file: file, line: line) }
-  public func floor(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.floor, file: file, line: line) }
-  public func ceil(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.ceil, file: file, line: line) }
+  public func erf(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.erf, file: file, line: line)
+  }
+  public func floor(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.floor, file: file, line: line)
+  }
+  public func ceil(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.ceil, file: file, line: line)
+  }
   /// To the nearest whole number, halves to the even one.
-  public func rounded(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.round, file: file, line: line) }
-  public func isFinite(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.isFinite, file: file, line: line) }
-  public func isNaN(file: StaticString = #fileID, line: UInt = #line) -> Tensor { applying(.isNaN, file: file, line: line) }
+  public func rounded(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.round, file: file, line: line)
+  }
+  public func isFinite(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.isFinite, file: file, line: line)
+  }
+  public func isNaN(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.isNaN, file: file, line: line)
+  }
 }

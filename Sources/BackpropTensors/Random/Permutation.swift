@@ -13,7 +13,8 @@ package enum Permutation {
   /// - Parameter bits: memory for `bitCount` numbers.
   /// - Complexity: O(n); 60,000 take about 0.3 ms.
   package static func fill(
-    _ order: UnsafeMutableBufferPointer<Int32>, state: UnsafePointer<Int64>, bits: UnsafeMutablePointer<UInt32>
+    _ order: UnsafeMutableBufferPointer<Int32>, state: UnsafePointer<Int64>,
+    bits: UnsafeMutablePointer<UInt32>
   ) {
     for position in order.indices { order[position] = Int32(position) }
     guard order.count > 1 else { return }

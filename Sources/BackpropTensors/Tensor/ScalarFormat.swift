@@ -90,7 +90,9 @@ enum ScalarFormat {
 }
 
 extension String {
-  fileprivate func paddedLeft(to width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
+  fileprivate func paddedLeft(to width: Int) -> String {
+    String(repeating: " ", count: max(0, width - count)) + self
+  }
 }
 
 /// A floating-point number with the fewest decimal digits that tell it from its neighbours in its dtype.
@@ -163,7 +165,9 @@ private struct Decimals {
     let padded = [UInt8](repeating: 0, count: max(0, -point)) + digits
     let whole = max(0, point)
     let wholeDigits = padded.prefix(whole) + [UInt8](repeating: 0, count: max(0, whole - padded.count))
-    return (sign + (whole == 0 || digits.isEmpty ? "0" : Self.text(wholeDigits)), Self.text(padded.dropFirst(whole)))
+    return (
+      sign + (whole == 0 || digits.isEmpty ? "0" : Self.text(wholeDigits)), Self.text(padded.dropFirst(whole))
+    )
   }
 
   /// d.ddd × 10^exponent, likewise.
@@ -172,6 +176,8 @@ private struct Decimals {
     if digits.count - 1 > precision {
       (digits, point) = Self.parse(String(format: "%.\(precision)e", value.magnitude))
     }
-    return (sign + Self.text(digits.isEmpty ? [0] : digits.prefix(1)), Self.text(digits.dropFirst()), point - 1)
+    return (
+      sign + Self.text(digits.isEmpty ? [0] : digits.prefix(1)), Self.text(digits.dropFirst()), point - 1
+    )
   }
 }

@@ -5,7 +5,8 @@ extension Tensor {
   ) {
     require(
       elements.count == shape.elementCount,
-      "a tensor of shape \(shape) has \(shape.elementCount) elements, got \(elements.count)", file: file, line: line)
+      "a tensor of shape \(shape) has \(shape.elementCount) elements, got \(elements.count)", file: file,
+      line: line)
     let storage = Storage(byteCount: elements.count * MemoryLayout<Element>.stride)
     elements.withUnsafeBytes { source in
       if let base = source.baseAddress { storage.bytes.copyMemory(from: base, byteCount: source.count) }
@@ -24,13 +25,16 @@ extension Tensor {
     let width = rows.first?.count ?? 0
     for (index, row) in rows.enumerated() {
       require(
-        row.count == width, "row \(index) has \(row.count) elements, row 0 has \(width)", file: file, line: line)
+        row.count == width, "row \(index) has \(row.count) elements, row 0 has \(width)", file: file,
+        line: line)
     }
     self.init(Array(rows.joined()), shape: [rows.count, width], file: file, line: line)
   }
 
   /// A rank-3 tensor from its matrices.
-  public init<Element: TensorElement>(_ planes: [[[Element]]], file: StaticString = #fileID, line: UInt = #line) {
+  public init<Element: TensorElement>(
+    _ planes: [[[Element]]], file: StaticString = #fileID, line: UInt = #line
+  ) {
     let height = planes.first?.count ?? 0
     let width = planes.first?.first?.count ?? 0
     for plane in planes {
@@ -58,12 +62,16 @@ extension Tensor {
   public static func ones(like other: Tensor) -> Tensor { ones(other.shape, dtype: other.dtype) }
 
   /// `start`, `start + step`, … up to but not including `end`.
-  public static func range(from start: Int = 0, to end: Int, by step: Int = 1, dtype: DType = .int32) -> Tensor {
+  public static func range(from start: Int = 0, to end: Int, by step: Int = 1, dtype: DType = .int32)
+    -> Tensor
+  {
     Tensor(Array(stride(from: start, to: end, by: step))).cast(to: dtype)
   }
 
   /// `count` evenly spaced numbers from `start` to `end`, both included.
-  public static func linspace(from start: Double, to end: Double, count: Int, dtype: DType = .float32) -> Tensor {
+  public static func linspace(from start: Double, to end: Double, count: Int, dtype: DType = .float32)
+    -> Tensor
+  {
     let step = count > 1 ? (end - start) / Double(count - 1) : 0
     return Tensor((0..<count).map { start + Double($0) * step }).cast(to: dtype)
   }

@@ -52,11 +52,14 @@ private struct TensorPrinter {
 
   private func places(axis: Int, offset: Int) -> [Int] {
     if axis == shape.rank { return [offset] }
-    return entries(axis).compactMap { $0 }.flatMap { places(axis: axis + 1, offset: offset + $0 * strides[axis]) }
+    return entries(axis).compactMap { $0 }.flatMap {
+      places(axis: axis + 1, offset: offset + $0 * strides[axis])
+    }
   }
 
   private func block(axis: Int, offset: Int, indent: Int, width: Int) -> String {
-    let body = axis == shape.rank - 1
+    let body =
+      axis == shape.rank - 1
       ? row(axis: axis, offset: offset, indent: indent, width: width)
       : rows(axis: axis, offset: offset, indent: indent, width: width)
     return "[" + body.dropFirst(indent) + "]"
@@ -66,7 +69,9 @@ private struct TensorPrinter {
     let margin = String(repeating: " ", count: indent)
     let parts = entries(axis).map { position -> String in
       guard let position else { return margin + "..." }
-      return margin + block(axis: axis + 1, offset: offset + position * strides[axis], indent: indent + 1, width: width - 1)
+      return margin
+        + block(
+          axis: axis + 1, offset: offset + position * strides[axis], indent: indent + 1, width: width - 1)
     }
     return parts.joined(separator: String(repeating: "\n", count: shape.rank - axis - 1))
   }

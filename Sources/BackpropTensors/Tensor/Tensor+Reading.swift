@@ -11,7 +11,8 @@ extension Tensor {
     let storage = converted.storage(file: file, line: line)
     return withExtendedLifetime(storage) {
       Array(
-        UnsafeBufferPointer(start: storage.bytes.assumingMemoryBound(to: Element.self), count: shape.elementCount))
+        UnsafeBufferPointer(
+          start: storage.bytes.assumingMemoryBound(to: Element.self), count: shape.elementCount))
     }
   }
 
@@ -25,7 +26,8 @@ extension Tensor {
   /// The one element of a tensor that has one.
   public func item(file: StaticString = #fileID, line: UInt = #line) -> Double {
     require(
-      shape.elementCount == 1, "item() reads a tensor of one element; this one has shape \(shape)", file: file,
+      shape.elementCount == 1, "item() reads a tensor of one element; this one has shape \(shape)",
+      file: file,
       line: line)
     return loadElement(0, from: storage(file: file, line: line).bytes, dtype: dtype)
   }
