@@ -104,7 +104,8 @@ struct MatmulCase {
       let execution = try MatmulExecution(
         matmul, source: source.data, weights: weights.data, bias: d.bias ? bias.data : nil,
         destination: destination.data, scratchpad: scratchpad.data, postOperands: operands.map(\.data))
-      execution.run(execution.context)
+      // Without this a buffer may be freed after its pointer was taken.
+      withExtendedLifetime((source, weights, bias, scratchpad, operands)) { execution.run(execution.context) }
       return destination.floats(former.count)
     }
   }

@@ -17,7 +17,9 @@ do {
   let images = data.inputs.reshapingSamples(to: Shape(side)).tensor
   for (name, values) in [("pixels", images), ("labels", data.labels.tensor)] {
     let (low, high) = (values.min().item(), values.max().item())
-    guard low >= 0, high <= 255 else { fail("\(files[0]): expected \(name) in 0...255, found \(low)...\(high)") }
+    guard low >= 0, high <= 255 else {
+      fail("\(files[0]): expected \(name) in 0...255, found \(low)...\(high)")
+    }
   }
   try IDX.save(images.cast(to: .uint8), to: files[2])
   try IDX.save(data.labels.tensor.cast(to: .uint8), to: files[3])
