@@ -44,7 +44,8 @@ package final class Execution {
   private let failure: Failure
   private let record: UnsafeMutablePointer<odn_execution>
 
-  init(_ stages: [Stage], stream: Stream = .shared, failure: Failure = Failure()) {
+  /// `concurrent`: the stages don't depend on each other and are run at once, on one thread each.
+  init(_ stages: [Stage], concurrent: Bool = false, stream: Stream = .shared, failure: Failure = Failure()) {
     self.stages = stages
     self.stream = stream
     self.failure = failure
@@ -59,12 +60,13 @@ package final class Execution {
         to: odn_stage(
           primitive: stage.primitive.handle, arguments: arguments,
           argument_count: Int32(stage.arguments.count),
-          threads: Int32(stage.threads ?? 0)))
+          threads: Int32(stage.threads ?? 0), status: dnnl_success))
     }
     record = .allocate(capacity: 1)
     record.initialize(
       to: odn_execution(
-        stream: stream.handle, failure: failure.record, stage_count: Int32(stages.count), stages: native))
+        stream: stream.handle, failure: failure.record, stage_count: Int32(stages.count),
+        concurrent: concurrent ? 1 : 0, stages: native))
   }
 
   deinit {

@@ -6,7 +6,7 @@ package final class Matmul: Sendable {
   /// The count it is to be executed with.
   package let threads: Int
   let formulation: Formulation
-  /// The primitives to execute, in order.
+  /// The primitives to execute: in order, or all at once where the formulation is `gemmByRows`.
   let steps: [Step]
   /// Bytes of scratch memory an execution needs.
   package let scratchpadSize: Int
@@ -21,12 +21,13 @@ package final class Matmul: Sendable {
     var number: Int32
     var descriptor: MemoryDescriptor
     var role: Role
+    /// In bytes, from where the role's memory begins.
+    var offset = 0
   }
 
   enum Role: Equatable {
-    case source, weights, bias, destination
+    case source, weights, bias, destination, scratch
     case postOperand(Int)
-    case scratch(offset: Int)
   }
 
   /// What oneDNN chose, such as `brg:avx512_core`.
@@ -100,87 +101,8 @@ package final class Matmul: Sendable {
     self.threads = threads
     formulation = description.formulation(threads: threads)
     let layouts = try description.layouts()
-    (steps, scratchpadSize) =
-      switch formulation.method {
-      case .direct: try Matmul.product(description, layouts, wanted: nil)
-      case .gemm: try Matmul.product(description, layouts, wanted: "gemm:jit")
-      case .transposed: try Matmul.transposedProduct(description, layouts)
-      }
+    (steps, scratchpadSize) = try Matmul.steps(description, layouts, formulation)
   }
-
-  /// dst = src · weights by the implementation `wanted` if there is one that takes the description, else by the one
-  /// oneDNN prefers.
-  private static func product(
-    _ description: Description, _ layouts: Description.Layouts, wanted: String?
-  ) throws(OneDNNError) -> ([Step], Int) {
-    let source = try MemoryDescriptor(layouts.source)
-    let weights = try MemoryDescriptor(layouts.weights)
-    let destination = try MemoryDescriptor(layouts.destination)
-    var operands = [
-      Operand(number: DNNL_ARG_SRC, descriptor: source, role: .source),
-      Operand(number: DNNL_ARG_WEIGHTS, descriptor: weights, role: .weights),
-      Operand(number: DNNL_ARG_DST, descriptor: destination, role: .destination),
-    ]
-    var bias: MemoryDescriptor?
-    if let layout = layouts.bias {
-      let descriptor = try MemoryDescriptor(layout)
-      operands.append(Operand(number: DNNL_ARG_BIAS, descriptor: descriptor, role: .bias))
-      bias = descriptor
-    }
-    let attributes = try PrimitiveAttributes(postOperations: description.postOperations)
-    for (index, operand) in attributes.operands.enumerated() {
-      let number = odn_argument_post_op(Int32(operand.position))
-      operands.append(Operand(number: number, descriptor: operand.descriptor, role: .postOperand(index)))
-    }
-    func create(_ wanted: String?) throws(OneDNNError) -> Primitive {
-      let descriptor = try PrimitiveDescriptor("dnnl_matmul_primitive_desc_create", "\(description)") {
-        odn_matmul_primitive_desc_create(
-          &$0, Engine.shared.handle, source.handle, weights.handle, bias?.handle, destination.handle,
-          attributes.handle, wanted)
-      }
-      return try Primitive(descriptor)
-    }
-    let primitive: Primitive
-    if let wanted, let found = try? create(wanted) { primitive = found } else { primitive = try create(nil) }
-    operands.append(
-      Operand(number: DNNL_ARG_SCRATCHPAD, descriptor: primitive.scratchpad, role: .scratch(offset: 0)))
-    return ([Step(primitive: primitive, operands: operands)], primitive.scratchpadSize)
-  }
-
-  /// dstᵀ = weightsᵀ · srcᵀ in the scratchpad, and from there into dst.
-  private static func transposedProduct(
-    _ description: Description, _ layouts: Description.Layouts
-  ) throws(OneDNNError) -> ([Step], Int) {
-    let product = Layout([description.n, description.m], description.destinationType)
-    let transposed = Description.Layouts(
-      source: layouts.weights.transposed, weights: layouts.source.transposed, destination: product)
-    var (steps, size) = try Matmul.product(description, transposed, wanted: nil)
-    let productRole = Role.scratch(offset: aligned(size))
-    for index in steps[0].operands.indices {
-      switch steps[0].operands[index].role {
-      case .source: steps[0].operands[index].role = .weights
-      case .weights: steps[0].operands[index].role = .source
-      case .destination: steps[0].operands[index].role = productRole
-      default: break
-      }
-    }
-    let reorder = try Reorder(
-      from: MemoryDescriptor(product), to: MemoryDescriptor(layouts.destination.transposed), "\(description)")
-    size = aligned(size) + aligned(description.m * description.n * description.destinationType.size)
-    let scratchpad = reorder.primitive.scratchpad
-    steps.append(
-      Step(
-        primitive: reorder.primitive,
-        operands: [
-          Operand(number: DNNL_ARG_FROM, descriptor: reorder.source, role: productRole),
-          Operand(number: DNNL_ARG_TO, descriptor: reorder.destination, role: .destination),
-          Operand(number: DNNL_ARG_SCRATCHPAD, descriptor: scratchpad, role: .scratch(offset: size)),
-        ]))
-    return (steps, size + reorder.scratchpadSize)
-  }
-
-  /// Scratch regions begin on cache lines.
-  private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 }
 
 extension Matmul.Description: CustomStringConvertible {

@@ -3,7 +3,7 @@ import COneDNN
 /// A matmul bound to addresses: `run(context)` executes it.
 package final class MatmulExecution {
   private let matmul: Matmul
-  private let memories: [(role: Matmul.Role, memory: Memory)]
+  private let memories: [(operand: Matmul.Operand, memory: Memory)]
   private let execution: Execution
 
   /// `bias` is needed when the description has one; `scratchpad` has `matmul.scratchpadSize` bytes (aligned to 64) and
@@ -26,24 +26,26 @@ package final class MatmulExecution {
           + "\(postOperands.count) of \(operandCount) post-operands, "
           + "scratchpad \(scratchpad == nil ? "missing" : "given") (\(matmul.scratchpadSize) bytes needed)")
     }
-    func address(_ role: Matmul.Role) -> UnsafeMutableRawPointer? {
-      switch role {
-      case .source: source
-      case .weights: weights
-      case .bias: bias
-      case .destination: destination
-      case .postOperand(let index): postOperands[index]
-      case .scratch(let offset): scratchpad.map { $0 + offset }
-      }
+    func address(_ operand: Matmul.Operand) -> UnsafeMutableRawPointer? {
+      let base: UnsafeMutableRawPointer? =
+        switch operand.role {
+        case .source: source
+        case .weights: weights
+        case .bias: bias
+        case .destination: destination
+        case .postOperand(let index): postOperands[index]
+        case .scratch: scratchpad
+        }
+      return base.map { $0 + operand.offset }
     }
     let threads = matmul.formulation.threads
-    var memories: [(role: Matmul.Role, memory: Memory)] = []
+    var memories: [(operand: Matmul.Operand, memory: Memory)] = []
     var stages: [Execution.Stage] = []
     for step in matmul.steps {
       var arguments: [(number: Int32, memory: Memory)] = []
       for operand in step.operands {
-        let memory = try Memory(operand.descriptor, at: address(operand.role))
-        memories.append((operand.role, memory))
+        let memory = try Memory(operand.descriptor, at: address(operand))
+        memories.append((operand, memory))
         arguments.append((operand.number, memory))
       }
       stages.append(
@@ -53,7 +55,7 @@ package final class MatmulExecution {
     }
     self.matmul = matmul
     self.memories = memories
-    execution = Execution(stages, failure: failure)
+    execution = Execution(stages, concurrent: matmul.formulation.isConcurrent, failure: failure)
   }
 
   /// The function to call with `context`.
@@ -67,17 +69,17 @@ package final class MatmulExecution {
     bias: UnsafeMutableRawPointer? = nil, destination: UnsafeMutableRawPointer? = nil,
     scratchpad: UnsafeMutableRawPointer? = nil
   ) throws(OneDNNError) {
-    for (role, memory) in memories {
+    for (operand, memory) in memories {
       let address: UnsafeMutableRawPointer? =
-        switch role {
+        switch operand.role {
         case .source: source
         case .weights: weights
         case .bias: bias
         case .destination: destination
         case .postOperand: nil
-        case .scratch(let offset): scratchpad.map { $0 + offset }
+        case .scratch: scratchpad
         }
-      if let address { try memory.setData(address) }
+      if let address { try memory.setData(address + operand.offset) }
     }
   }
 

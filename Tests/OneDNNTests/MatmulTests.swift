@@ -59,7 +59,8 @@ struct MatmulTests {
     arguments: [
       ((64, 64, 10), true, false, .transposed), ((300, 128, 20), true, false, .transposed),
       ((64, 64, 20), true, false, .direct), ((64, 64, 10), true, true, .direct),
-      ((65, 130, 33), true, false, .gemm), ((1024, 128, 40), true, false, .direct),
+      ((65, 130, 33), true, false, .gemmByRows(parts: 2)),
+      ((129, 130, 64), true, false, .gemmByRows(parts: 2)), ((1024, 128, 40), true, false, .direct),
       ((33, 70, 1), false, false, .gemm), ((33, 70, 1), true, false, .gemm),
       ((33, 70, 1), false, true, .gemm),
       ((1, 300, 50), false, true, .gemm), ((1, 300, 50), false, false, .direct),

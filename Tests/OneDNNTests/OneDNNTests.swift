@@ -78,6 +78,18 @@ struct OneDNNTests {
     #expect(y.floats(4) == [7, 10, 15, 22])
   }
 
+  @Test("one failing stage among concurrent ones is noted")
+  func concurrentFailure() throws {
+    let matmul = try Matmul.primitive(for: .init(m: 128, k: 128, n: 32, transposeSource: true), threads: 2)
+    try #require(matmul.formulation.isConcurrent && matmul.steps.count == 2)
+    let failure = Execution.Failure()
+    let stages = matmul.steps.map { Execution.Stage(primitive: $0.primitive, arguments: []) }
+    let broken = Execution(stages, concurrent: true, failure: failure)
+    Threads.with(2) { broken.run(broken.context) }
+    #expect(throws: OneDNNError.self) { try failure.check() }
+    try failure.check()
+  }
+
   @Test("reorder: transposition, element type, oneDNN's own layouts and back")
   func reorder() throws {
     let (rows, columns) = (5, 7)

@@ -32,7 +32,12 @@ extern int omp_get_max_threads(void);
 extern void omp_set_num_threads(int count);
 static inline int odn_thread_count(void) { return omp_get_max_threads(); }
 static inline void odn_set_thread_count(int count) { omp_set_num_threads(count); }
+extern int omp_get_thread_num(void);
+extern int omp_get_num_threads(void);
+extern void GOMP_parallel(void (*body)(void *), void *context, unsigned threads, unsigned flags);
+#define ODN_HAS_GOMP 1
 #else
+#define ODN_HAS_GOMP 0
 static inline int odn_thread_count(void) { return 1; }
 static inline void odn_set_thread_count(int count) { (void)count; }
 #endif
@@ -224,33 +229,52 @@ typedef struct {
   dnnl_exec_arg_t *arguments;
   int argument_count;
   int threads;  // to be set while it runs; 0 leaves what is set
+  dnnl_status_t status;
 } odn_stage;
 
 typedef struct {
   dnnl_stream_t stream;
   odn_failure *failure;
   int stage_count;
+  int concurrent;  // the stages don't depend on each other: all at once, one thread each
   odn_stage *stages;
 } odn_execution;
+
+static inline void odn_stage_run(odn_stage *stage, dnnl_stream_t stream) {
+  int former = 0;
+  if (stage->threads) {
+    former = odn_thread_count();
+    odn_set_thread_count(stage->threads);
+  }
+  stage->status = dnnl_primitive_execute(stage->primitive, stream, stage->argument_count, stage->arguments);
+  if (former) odn_set_thread_count(former);
+}
+
+#if ODN_HAS_GOMP
+/// One thread's share of the stages. Inside a parallel region oneDNN keeps to the calling thread.
+static inline void odn_execution_share(void *context) {
+  const odn_execution *execution = (const odn_execution *)context;
+  for (int i = omp_get_thread_num(); i < execution->stage_count; i += omp_get_num_threads())
+    odn_stage_run(&execution->stages[i], execution->stream);
+}
+#endif
 
 /// `context` is an `odn_execution *`. After a failure nothing more is run, until `failure` is cleared.
 static inline void odn_execution_run(void *context) {
   const odn_execution *execution = (const odn_execution *)context;
   odn_failure *failure = execution->failure;
+  if (failure->status != dnnl_success) return;
+  int concurrent = ODN_HAS_GOMP && execution->concurrent;
+#if ODN_HAS_GOMP
+  if (concurrent) GOMP_parallel(odn_execution_share, context, (unsigned)execution->stage_count, 0);
+#endif
   for (int i = 0; i < execution->stage_count; i++) {
-    if (failure->status != dnnl_success) return;
-    const odn_stage *stage = &execution->stages[i];
-    int former = 0;
-    if (stage->threads) {
-      former = odn_thread_count();
-      odn_set_thread_count(stage->threads);
-    }
-    dnnl_status_t status =
-        dnnl_primitive_execute(stage->primitive, execution->stream, stage->argument_count, stage->arguments);
-    if (former) odn_set_thread_count(former);
-    if (status != dnnl_success) {
-      failure->status = status;
+    odn_stage *stage = &execution->stages[i];
+    if (!concurrent) odn_stage_run(stage, execution->stream);
+    if (stage->status != dnnl_success) {
+      failure->status = stage->status;
       failure->execution = context;
+      return;
     }
   }
 }

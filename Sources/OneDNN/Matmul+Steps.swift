@@ -1,0 +1,129 @@
+import COneDNN
+
+/// The primitives that each formulation is made of.
+extension Matmul {
+  /// What to execute, and the bytes of scratch memory it takes.
+  static func steps(
+    _ description: Description, _ layouts: Description.Layouts, _ formulation: Formulation
+  ) throws(OneDNNError) -> ([Step], Int) {
+    switch formulation.method {
+    case .direct: try product(description, layouts)
+    case .gemm: try gemm(description, layouts)
+    case .gemmByRows(let parts): try gemmByRows(description, layouts, parts: parts)
+    case .transposed: try transposedProduct(description, layouts)
+    }
+  }
+
+  /// dst = src · weights, by the implementation that oneDNN prefers or the first whose name holds `wanted`.
+  private static func product(
+    _ description: Description, _ layouts: Description.Layouts, wanted: String? = nil
+  ) throws(OneDNNError) -> ([Step], Int) {
+    let source = try MemoryDescriptor(layouts.source)
+    let weights = try MemoryDescriptor(layouts.weights)
+    let destination = try MemoryDescriptor(layouts.destination)
+    var operands = [
+      Operand(number: DNNL_ARG_SRC, descriptor: source, role: .source),
+      Operand(number: DNNL_ARG_WEIGHTS, descriptor: weights, role: .weights),
+      Operand(number: DNNL_ARG_DST, descriptor: destination, role: .destination),
+    ]
+    var bias: MemoryDescriptor?
+    if let layout = layouts.bias {
+      let descriptor = try MemoryDescriptor(layout)
+      operands.append(Operand(number: DNNL_ARG_BIAS, descriptor: descriptor, role: .bias))
+      bias = descriptor
+    }
+    let attributes = try PrimitiveAttributes(postOperations: description.postOperations)
+    for (index, operand) in attributes.operands.enumerated() {
+      let number = odn_argument_post_op(Int32(operand.position))
+      operands.append(Operand(number: number, descriptor: operand.descriptor, role: .postOperand(index)))
+    }
+    let descriptor = try PrimitiveDescriptor("dnnl_matmul_primitive_desc_create", "\(description)") {
+      odn_matmul_primitive_desc_create(
+        &$0, Engine.shared.handle, source.handle, weights.handle, bias?.handle, destination.handle,
+        attributes.handle, wanted)
+    }
+    let primitive = try Primitive(descriptor)
+    operands.append(Operand(number: DNNL_ARG_SCRATCHPAD, descriptor: primitive.scratchpad, role: .scratch))
+    return ([Step(primitive: primitive, operands: operands)], primitive.scratchpadSize)
+  }
+
+  /// The same by oneDNN's gemm, where that takes the description.
+  private static func gemm(
+    _ description: Description, _ layouts: Description.Layouts
+  ) throws(OneDNNError) -> ([Step], Int) {
+    if let found = try? product(description, layouts, wanted: "gemm:jit") { return found }
+    return try product(description, layouts)
+  }
+
+  /// dst's rows in `parts` pieces, each a gemm for one thread.
+  private static func gemmByRows(
+    _ description: Description, _ layouts: Description.Layouts, parts: Int
+  ) throws(OneDNNError) -> ([Step], Int) {
+    try Threads.with(1) { () throws(OneDNNError) -> ([Step], Int) in
+      var steps: [Step] = []
+      var size = 0
+      for part in 0..<parts {
+        // Cut at multiples of 16, which is what the kernels compute at a time.
+        let begin = description.m * part / parts / 16 * 16
+        let end = part == parts - 1 ? description.m : description.m * (part + 1) / parts / 16 * 16
+        var piece = layouts
+        piece.source.dims[0] = end - begin
+        piece.destination.dims[0] = end - begin
+        var (pieceSteps, pieceSize) = try gemm(description, piece)
+        for index in pieceSteps[0].operands.indices {
+          switch pieceSteps[0].operands[index].role {
+          case .source: pieceSteps[0].operands[index].offset = layouts.source.offset(ofRow: begin)
+          case .destination: pieceSteps[0].operands[index].offset = layouts.destination.offset(ofRow: begin)
+          case .scratch: pieceSteps[0].operands[index].offset = size
+          default: break
+          }
+        }
+        steps += pieceSteps
+        size += aligned(pieceSize)
+      }
+      return (steps, size)
+    }
+  }
+
+  /// dstᵀ = weightsᵀ · srcᵀ in the scratchpad, and from there into dst.
+  private static func transposedProduct(
+    _ description: Description, _ layouts: Description.Layouts
+  ) throws(OneDNNError) -> ([Step], Int) {
+    let product = Layout([description.n, description.m], description.destinationType)
+    let transposed = Description.Layouts(
+      source: layouts.weights.transposed, weights: layouts.source.transposed, destination: product)
+    var (steps, size) = try Matmul.product(description, transposed)
+    let productOffset = aligned(size)
+    for index in steps[0].operands.indices {
+      switch steps[0].operands[index].role {
+      case .source: steps[0].operands[index].role = .weights
+      case .weights: steps[0].operands[index].role = .source
+      case .destination:
+        steps[0].operands[index].role = .scratch
+        steps[0].operands[index].offset = productOffset
+      default: break
+      }
+    }
+    let reorder = try Reorder(
+      from: MemoryDescriptor(product), to: MemoryDescriptor(layouts.destination.transposed), "\(description)")
+    size = productOffset + aligned(description.m * description.n * description.destinationType.size)
+    let scratchpad = reorder.primitive.scratchpad
+    steps.append(
+      Step(
+        primitive: reorder.primitive,
+        operands: [
+          Operand(number: DNNL_ARG_FROM, descriptor: reorder.source, role: .scratch, offset: productOffset),
+          Operand(number: DNNL_ARG_TO, descriptor: reorder.destination, role: .destination),
+          Operand(number: DNNL_ARG_SCRATCHPAD, descriptor: scratchpad, role: .scratch, offset: size),
+        ]))
+    return (steps, size + reorder.scratchpadSize)
+  }
+
+  /// Scratch regions begin on cache lines.
+  private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+}
+
+extension Layout {
+  /// In bytes; of an array whose first dimension are the rows.
+  fileprivate func offset(ofRow row: Int) -> Int { row * strides![0] * dataType.size }
+}
