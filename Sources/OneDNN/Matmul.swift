@@ -90,16 +90,19 @@ package final class Matmul: Sendable {
   /// The primitive for a description, made for `threads` threads: execute it with as many set.
   package static func primitive(for description: Description, threads: Int) throws(OneDNNError) -> Matmul {
     try cache.value(for: description, threads: threads) { () throws(OneDNNError) -> Matmul in
-      try Threads.with(threads) { () throws(OneDNNError) -> Matmul in
-        try Matmul(description, threads: threads)
+      let formulation = description.formulation(threads: threads)
+      return try Threads.with(formulation.threads) { () throws(OneDNNError) -> Matmul in
+        try Matmul(description, threads: threads, formulation)
       }
     }
   }
 
-  private init(_ description: Description, threads: Int) throws(OneDNNError) {
+  private init(
+    _ description: Description, threads: Int, _ formulation: Formulation
+  ) throws(OneDNNError) {
     self.description = description
     self.threads = threads
-    formulation = description.formulation(threads: threads)
+    self.formulation = formulation
     let layouts = try description.layouts()
     (steps, scratchpadSize) = try Matmul.steps(description, layouts, formulation)
   }

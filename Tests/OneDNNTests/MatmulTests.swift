@@ -86,6 +86,9 @@ struct MatmulTests {
     let description = Matmul.Description(m: 64, k: 64, n: 10)
     #expect(description.formulation(threads: 2).threads == 1)
     #expect(Matmul.Description(m: 64, k: 64, n: 64).formulation(threads: 2).threads == 2)
+    // Made for one thread too: oneDNN's scratchpad grows with the count.
+    let sizes = try [1, 2].map { try Matmul.primitive(for: description, threads: $0).scratchpadSize }
+    #expect(sizes[0] == sizes[1])
     try Threads.with(2) {
       _ = try MatmulCase(description).run(threads: 2)
       #expect(Threads.count == 2)
