@@ -1,7 +1,7 @@
 import CKernels
 
 /// Functions of two numbers, with NumPy's broadcasting.
-package enum BinaryOperation: CaseIterable, OperationFamily {
+package enum BinaryOperation: CaseIterable, SampledFamily {
   case add, subtract, multiply, divide
   case maximum, minimum
   case power, arcTangent2

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Questions about two numbers or two truths; the answer is `bool` and has no gradient.
-package enum ComparisonOperation: CaseIterable, OperationFamily {
+package enum ComparisonOperation: CaseIterable, SampledFamily {
   case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
   case and, or
 

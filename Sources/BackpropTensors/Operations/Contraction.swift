@@ -2,10 +2,18 @@ import CKernels
 import OneDNN
 
 /// Sums of products over a shared axis.
-package enum ContractionOperation: OperationFamily {
+package enum ContractionOperation: SampledFamily {
   case matmul(MatmulOptions)
 
   package var operation: Operation { .contraction(self) }
+
+  package enum Kind: CaseIterable { case matmul }
+
+  package var kind: Kind {
+    switch self {
+    case .matmul: .matmul
+    }
+  }
 
   package static var samples: [Sample] {
     let shapes: [(Shape, Shape)] = [

@@ -1,10 +1,18 @@
 import CKernels
 
 /// The same numbers in another dtype.
-package enum ConversionOperation: OperationFamily {
+package enum ConversionOperation: SampledFamily {
   case cast(DType)
 
   package var operation: Operation { .conversion(self) }
+
+  package enum Kind: CaseIterable { case cast }
+
+  package var kind: Kind {
+    switch self {
+    case .cast: .cast
+    }
+  }
 
   private var target: DType {
     switch self {

@@ -1,5 +1,5 @@
 /// Running results along an axis.
-package enum CumulativeOperation: OperationFamily {
+package enum CumulativeOperation: SampledFamily {
   case sum(Run)
   case product(Run)
   /// From coefficients a and terms g: yᵢ = gᵢ + aᵢ · yᵢ₋₁ along `axis` (yᵢ₊₁ when `reverse`). What the gradient of a
@@ -21,6 +21,16 @@ package enum CumulativeOperation: OperationFamily {
   }
 
   package var operation: Operation { .cumulation(self) }
+
+  package enum Kind: CaseIterable { case sum, product, recurrence }
+
+  package var kind: Kind {
+    switch self {
+    case .sum: .sum
+    case .product: .product
+    case .recurrence: .recurrence
+    }
+  }
 
   package static var samples: [Sample] {
     let shapes: [(Shape, Int)] = [

@@ -45,7 +45,6 @@ public final class CustomOperation: OperationFamily {
   public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 
   package var operation: Operation { .custom(self) }
-  package static var samples: [Sample] { [] }
 
   package var rule: Rule {
     Rule(

@@ -36,7 +36,6 @@ package struct FusedOperation: OperationFamily {
   }
 
   package var operation: Operation { .fused(self) }
-  package static var samples: [Sample] { [] }
 
   package var rule: Rule {
     var rule = Rule(

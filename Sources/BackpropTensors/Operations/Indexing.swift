@@ -1,7 +1,7 @@
 import CKernels
 
 /// Elements chosen by positions that are themselves in a tensor.
-package enum IndexingOperation: OperationFamily {
+package enum IndexingOperation: SampledFamily {
   /// Rows `source[index[i]]` of the first axis, as float32 `scale · x + shift` when `affine` is set.
   case gatherRows(affine: Affine?)
   /// Rows added into zeros of `rows` rows: out[index[i]] += x[i].
@@ -24,6 +24,18 @@ package enum IndexingOperation: OperationFamily {
   }
 
   package var operation: Operation { .indexing(self) }
+
+  package enum Kind: CaseIterable { case gatherRows, scatterAddRows, replaceRows, takeAlong, scatterAddAlong }
+
+  package var kind: Kind {
+    switch self {
+    case .gatherRows: .gatherRows
+    case .scatterAddRows: .scatterAddRows
+    case .replaceRows: .replaceRows
+    case .takeAlong: .takeAlong
+    case .scatterAddAlong: .scatterAddAlong
+    }
+  }
 
   package static var samples: [Sample] {
     let index: [Double] = [2, 0, 2, 1]

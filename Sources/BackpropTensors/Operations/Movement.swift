@@ -1,7 +1,7 @@
 import CKernels
 
 /// The same elements at other places.
-package enum MovementOperation: OperationFamily {
+package enum MovementOperation: SampledFamily {
   case reshape(Shape)
   /// Axis i of the result is axis `permutation[i]` of the input.
   case transpose([Int])
@@ -13,6 +13,19 @@ package enum MovementOperation: OperationFamily {
   case concatenate(axis: Int)
 
   package var operation: Operation { .movement(self) }
+
+  package enum Kind: CaseIterable { case reshape, transpose, broadcast, slice, place, concatenate }
+
+  package var kind: Kind {
+    switch self {
+    case .reshape: .reshape
+    case .transpose: .transpose
+    case .broadcast: .broadcast
+    case .slice: .slice
+    case .place: .place
+    case .concatenate: .concatenate
+    }
+  }
 
   package static var samples: [Sample] {
     [

@@ -2,7 +2,7 @@ import CKernels
 
 /// Rows scaled to a common measure, and the cross-entropy that goes with it: operations with kernels of their own over
 /// rows along the last axis.
-package enum NormalisationOperation: CaseIterable, OperationFamily {
+package enum NormalisationOperation: CaseIterable, SampledFamily {
   case softmax, logSoftmax
   /// From y and its gradient to that of the input.
   case softmaxGradient, logSoftmaxGradient

@@ -43,7 +43,7 @@ package enum Operation: Hashable, Sendable {
   }
 
   /// Every family whose cases have samples: the one table that tests them all walks over it.
-  package static let families: [any OperationFamily.Type] = [
+  package static let families: [any SampledFamily.Type] = [
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
     NormalisationOperation.self, IndexingOperation.self, OrderingOperation.self, CumulativeOperation.self,
@@ -56,8 +56,19 @@ package protocol OperationFamily: Hashable, Sendable {
   /// How the case is wrapped.
   var operation: Operation { get }
   var rule: Rule { get }
-  /// Inputs to test every kind of case with: each kind must appear.
+}
+
+/// A family that the one table of tests walks over.
+package protocol SampledFamily: OperationFamily {
+  /// The cases without their parameters, so that they can be counted: the family itself when it has none.
+  associatedtype Kind: CaseIterable & Hashable = Self
+  var kind: Kind { get }
+  /// Inputs to test every kind with: each must appear.
   static var samples: [Sample] { get }
+}
+
+extension SampledFamily where Kind == Self {
+  package var kind: Self { self }
 }
 
 /// One application to test: an operation, its inputs' shapes and dtypes and the range its inputs are drawn from.

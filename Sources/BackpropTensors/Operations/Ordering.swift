@@ -1,7 +1,7 @@
 import CKernels
 
 /// What depends on the order of elements along an axis.
-package enum OrderingOperation: OperationFamily {
+package enum OrderingOperation: SampledFamily {
   /// The position of the first largest (or smallest) along `axis`, as int32; NaN counts as the extreme.
   case argExtreme(axis: Int, smallest: Bool)
   /// The first `count` elements along `axis` when they are put in order, and their positions as int32. Equal elements
@@ -9,6 +9,15 @@ package enum OrderingOperation: OperationFamily {
   case sort(axis: Int, descending: Bool, count: Int)
 
   package var operation: Operation { .ordering(self) }
+
+  package enum Kind: CaseIterable { case argExtreme, sort }
+
+  package var kind: Kind {
+    switch self {
+    case .argExtreme: .argExtreme
+    case .sort: .sort
+    }
+  }
 
   package static var samples: [Sample] {
     [

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Many numbers into one, along some axes.
-package struct ReductionOperation: OperationFamily {
+package struct ReductionOperation: SampledFamily {
   package enum Kind: CaseIterable, Sendable { case sum, product, maximum, minimum }
 
   package var kind: Kind

@@ -2,7 +2,7 @@ import CKernels
 
 /// Random numbers as a function of a state: seed, counter and position give the same number always (Philox 4×32-10,
 /// Salmon et al., 2011).
-package enum SamplingOperation: OperationFamily {
+package enum SamplingOperation: SampledFamily {
   case uniform(Shape)
   case normal(Shape)
   /// Normal, within two standard deviations.
@@ -15,6 +15,19 @@ package enum SamplingOperation: OperationFamily {
   case permutation(count: Int)
 
   package var operation: Operation { .sampling(self) }
+
+  package enum Kind: CaseIterable { case uniform, normal, truncatedNormal, bernoulli, bits, permutation }
+
+  package var kind: Kind {
+    switch self {
+    case .uniform: .uniform
+    case .normal: .normal
+    case .truncatedNormal: .truncatedNormal
+    case .bernoulli: .bernoulli
+    case .bits: .bits
+    case .permutation: .permutation
+    }
+  }
 
   package var shape: Shape {
     switch self {

@@ -1,7 +1,7 @@
 import CKernels
 
 /// One of two values, by a truth.
-package enum SelectionOperation: CaseIterable, OperationFamily {
+package enum SelectionOperation: CaseIterable, SampledFamily {
   case select
 
   package var operation: Operation { .selection(self) }

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Functions of one number.
-package enum UnaryOperation: CaseIterable, OperationFamily {
+package enum UnaryOperation: CaseIterable, SampledFamily {
   case negate, absolute, sign, square, squareRoot, reciprocalSquareRoot, reciprocal
   case exp, expm1, log, log1p
   case sin, cos, tan, asin, acos, atan, sinh, cosh, tanh
