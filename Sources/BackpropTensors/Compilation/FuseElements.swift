@@ -95,9 +95,7 @@ private struct ElementGroups {
       a.members.count + b.members.count <= Self.memberLimit,
       a.reducedAxes == nil || b.reducedAxes == nil || a.reducedAxes == b.reducedAxes
     else { return }
-    // A reduction's result is complete only after the whole pass.
-    let producer = a.members.first { graph.nodes[$0].outputs.contains(value) }!
-    guard graph.reduction(graph.nodes[producer]) == nil else { return }
+    guard !readsReduction(of: a, b) else { return }
     let members = a.memberBits.union(b.memberBits)
     guard isJoinable(a, b, members), inputs(of: a.members + b.members).count <= Self.inputLimit else { return }
     let ancestors = a.ancestors.union(b.ancestors).subtracting(members)
@@ -113,6 +111,12 @@ private struct ElementGroups {
     for index in groups.indices where index != first && !groups[index].members.isEmpty {
       if groups[index].ancestors.intersects(members) { groups[index].ancestors.formUnion(added) }
     }
+  }
+
+  /// A reduction's result is complete only after the whole pass: nothing in the same group can read it.
+  private func readsReduction(of a: Group, _ b: Group) -> Bool {
+    let reduced = Set(a.members.filter { graph.reduction(graph.nodes[$0]) != nil }.flatMap { graph.nodes[$0].outputs })
+    return b.members.contains { graph.nodes[$0].inputs.contains(where: reduced.contains) }
   }
 
   /// No node outside may depend on the group and be depended on by it.

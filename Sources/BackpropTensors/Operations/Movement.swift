@@ -38,7 +38,7 @@ package enum MovementOperation: SampledFamily {
       one(.slice(starts: [0], sizes: [0], steps: [1]), [3]),
       one(.place(shape: [4, 6], starts: [1, 1], steps: [1, 2], fill: 0.5), [2, 2]),
       one(.place(shape: [5], starts: [4], steps: [-2], fill: 0), [3]),
-      Sample(.movement(.concatenate(axis: 1)), [.init([2, 1]), .init([2, 3]), .init([2, 0])]),
+      Sample(.movement(.concatenate(axis: 1)), [.init([2, 1]), .init([2, 0]), .init([2, 3])]),
       Sample(.movement(.concatenate(axis: 0)), [.init([2, 3]), .init([1, 3])]),
     ]
   }
