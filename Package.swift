@@ -22,8 +22,10 @@ let package = Package(
     .target(name: "BackpropNetworks", dependencies: ["BackpropTensors"]),
     .target(
       name: "BackpropData", dependencies: ["BackpropTensors", "CZlib"],
-      resources: [.embedInCode("Resources/digits.idx.gz")]),
-    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+      resources: [.embedInCode("Resources/digits.idx.gz")],
+      linkerSettings: [.linkedLibrary("z")]),
+    // No pkgConfig: it would put the system's library folder before that of another oneDNN.
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "Backprop", dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData"]),
     .executableTarget(name: "BackpropCLI", dependencies: ["Backprop"]),
 
