@@ -24,6 +24,12 @@ struct BatchingTests {
     #expect(batch.floats[0] == batch.floats[4])
   }
 
+  @Test("a scaled column prints the numbers it reads as")
+  func prints() {
+    let column = Column(Tensor([0, 64, 128, 255] as [UInt8], shape: [2, 2]), scale: 1 / 128)
+    #expect("\(column)" == "[[0.        0.5      ]\n [1.        1.9921875]]")
+  }
+
   @Test("a plain uint8 tensor is a column of uint8: never scaled")
   func plain() {
     let column = Tensor([7, 255] as [UInt8]).column
