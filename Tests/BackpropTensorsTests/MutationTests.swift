@@ -31,9 +31,12 @@ struct FaultyInput: Sendable, CustomStringConvertible {
     }
     let kinds = Dictionary(grouping: samples) { ($0.operation.family as! Family).kind }
     return kinds.flatMap { kind, samples in
-      let places = Set(samples.flatMap { sample in sample.inputs.indices.filter { sample.inputs[$0].type.dtype == .float64 } })
+      let places = Set(
+        samples.flatMap { sample in sample.inputs.indices.filter { sample.inputs[$0].type.dtype == .float64 }
+        })
       return places.map { place in
-        FaultyInput(name: "\(Family.self).\(kind)", place: place, samples: samples.filter { $0.inputs.count > place })
+        FaultyInput(
+          name: "\(Family.self).\(kind)", place: place, samples: samples.filter { $0.inputs.count > place })
       }
     }
   }

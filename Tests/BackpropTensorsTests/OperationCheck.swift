@@ -19,11 +19,13 @@ extension Sample {
     var random = SplitMix64(state: 7)
     return inputs.map { input in
       let dtype = input.type.dtype.isFloatingPoint ? float : input.type.dtype
-      let elements = input.elements ?? (0..<input.type.shape.elementCount).map { _ in
-        let number = Double.random(in: input.domain, using: &random)
-        // What float32 holds exactly, so that both precisions are given the same numbers.
-        return dtype.isFloatingPoint ? Double(Float(number)) : number.rounded()
-      }
+      let elements =
+        input.elements
+        ?? (0..<input.type.shape.elementCount).map { _ in
+          let number = Double.random(in: input.domain, using: &random)
+          // What float32 holds exactly, so that both precisions are given the same numbers.
+          return dtype.isFloatingPoint ? Double(Float(number)) : number.rounded()
+        }
       return Tensor(elements, shape: input.type.shape).cast(to: dtype)
     }
   }
@@ -37,7 +39,8 @@ let differentiableSamples: [Sample] = allSamples.filter { sample in
   guard let outputs = try? sample.operation.infer(sample.inputs.map(\.type)) else { return false }
   if case .none = sample.operation.rule.gradient { return false }
   let floats = outputs.filter(\.dtype.isFloatingPoint)
-  return sample.inputs.contains { $0.type.dtype == .float64 } && !floats.isEmpty && floats.allSatisfy { $0.dtype == .float64 }
+  return sample.inputs.contains { $0.type.dtype == .float64 } && !floats.isEmpty
+    && floats.allSatisfy { $0.dtype == .float64 }
 }
 
 /// Reverse mode against central differences along random directions, for a rule rather than an operation, so that a
@@ -56,7 +59,9 @@ struct GradientCheck64 {
     var random = SplitMix64(state: 11)
     func numbers(_ type: TensorType) -> Tensor? {
       guard type.dtype.isFloatingPoint else { return nil }
-      let elements = (0..<type.shape.elementCount).map { _ in Double.random(in: 0.3...1, using: &random) * (Bool.random(using: &random) ? 1 : -1) }
+      let elements = (0..<type.shape.elementCount).map { _ in
+        Double.random(in: 0.3...1, using: &random) * (Bool.random(using: &random) ? 1 : -1)
+      }
       return Tensor(elements, shape: type.shape)
     }
     directions = inputs.map { numbers($0.type) }
@@ -123,7 +128,8 @@ extension Gradient {
   var function: (@Sendable (Backward) -> [Tensor?])? {
     switch self {
     case .none, .composed: nil
-    case .constant(let function), .ofInputs(_, let function), .ofOutputs(_, _, let function), .everything(let function):
+    case .constant(let function), .ofInputs(_, let function), .ofOutputs(_, _, let function),
+      .everything(let function):
       function
     }
   }
@@ -143,16 +149,20 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
   case .binary(.add), .binary(.subtract): return [absolute[0] + absolute[1]]
   case .binary(.remainder): return [absolute[0] + absolute[1]]
   // The last steps are additions: of the largest element and a logarithm, of g and a sum over the row.
-  case .normalisation(.logSoftmax): return [absolute[0] + absolute[0].max(axes: [-1], keepDims: true) + outputs[0].abs()]
+  case .normalisation(.logSoftmax):
+    return [absolute[0] + absolute[0].max(axes: [-1], keepDims: true) + outputs[0].abs()]
   case .normalisation(.softmaxGradient):
     return [absolute[0] * (absolute[1] + (absolute[0] * absolute[1]).sum(axes: [-1], keepDims: true))]
   case .normalisation(.logSoftmaxGradient):
     return [absolute[1] + absolute[0].exp() * absolute[1].sum(axes: [-1], keepDims: true)]
-  case .normalisation(.sparseCrossentropy): return [outputs[0].abs() + absolute[0].max(axes: [-1]), outputs[1]]
-  case .normalisation(.sparseCrossentropyGradient): return [(absolute[0] + 1) * absolute[2].expanded(axis: -1)]
+  case .normalisation(.sparseCrossentropy):
+    return [outputs[0].abs() + absolute[0].max(axes: [-1]), outputs[1]]
+  case .normalisation(.sparseCrossentropyGradient):
+    return [(absolute[0] + 1) * absolute[2].expanded(axis: -1)]
   // 1 ± something small, or a zero of the function in the domain: an absolute error of a few units of 1.
   case .unary: return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() + 0.01 : $0 }
-  case .binary, .comparison, .selection, .conversion, .reduction, .movement, .normalisation, .ordering, .sampling, .custom,
+  case .binary, .comparison, .selection, .conversion, .reduction, .movement, .normalisation, .ordering,
+    .sampling, .custom,
     .fused:
     return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() : $0 }
   }

@@ -50,7 +50,9 @@ struct OperationTableTests {
     let along = check.along(gradients).item()
     let difference = check.difference { check.weighted(check.apply($0)) }
     #expect(GradientCheck64.agree(along, difference), "\(along), differences say \(difference)")
-    for (gradient, input) in zip(gradients, check.inputs) where gradient != nil { #expect(gradient?.type == input.type) }
+    for (gradient, input) in zip(gradients, check.inputs) where gradient != nil {
+      #expect(gradient?.type == input.type)
+    }
   }
 
   @Test("the gradient for one input alone is the same", arguments: differentiableSamples)
@@ -67,7 +69,8 @@ struct OperationTableTests {
     }
   }
 
-  @Test("the gradient of (gradient · vector) is what central differences say", arguments: differentiableSamples)
+  @Test(
+    "the gradient of (gradient · vector) is what central differences say", arguments: differentiableSamples)
   func secondGradient(_ sample: Sample) {
     let check = GradientCheck64(sample)
     let places = check.inputs.indices.filter { check.isDifferentiable[$0] }

@@ -11,7 +11,8 @@ enum ScalarFormat {
       let number = Decimals(tensor, at: place)
       guard number.value.isFinite else { return special(number.value) }
       let size = Swift.abs(number.value)
-      if size == 0 || (1e-4..<1e16).contains(size) {
+      let limit = tensor.dtype == .float64 ? 1e16 : scientificLimit(tensor.dtype)
+      if size == 0 || (1e-4..<limit).contains(size) {
         let (whole, fraction) = number.positional(precision: .max)
         return whole + "." + (fraction.isEmpty ? "0" : fraction)
       }
@@ -30,7 +31,7 @@ enum ScalarFormat {
       let texts = wholes(tensor, at: places).map { String($0) }
       let width = texts.map(\.count).max() ?? 0
       return texts.map { $0.paddedLeft(to: width) }
-    default: return floats(places.map { Decimals(tensor, at: $0) }, isDouble: tensor.dtype == .float64)
+    default: return floats(places.map { Decimals(tensor, at: $0) }, tensor.dtype)
     }
   }
 
@@ -46,18 +47,29 @@ enum ScalarFormat {
     return (exponent < 0 ? "-" : "+") + String(repeating: "0", count: max(0, digits - size.count)) + size
   }
 
-  /// NumPy's rule: scientific when the largest is 10⁸ or more, the smallest below 10⁻⁴, or they are a thousandfold
-  /// apart; at most eight digits after the point.
-  private static func floats(_ numbers: [Decimals], isDouble: Bool) -> [String] {
+  /// Numbers from here on have more digits before the point than the dtype tells apart.
+  private static func scientificLimit(_ dtype: DType) -> Double {
+    switch dtype {
+    case .bfloat16: 1e2
+    case .float16: 1e3
+    case .float32: 1e6
+    default: 1e8
+    }
+  }
+
+  /// NumPy's rule (2.3 and later): scientific when the largest reaches the limit, the smallest is below 10⁻⁴, or they are
+  /// more than a thousandfold apart; at most eight digits after the point.
+  private static func floats(_ numbers: [Decimals], _ dtype: DType) -> [String] {
     let precision = 8
     let finite = numbers.filter(\.value.isFinite)
     let sizes = finite.map { Swift.abs($0.value) }.filter { $0 != 0 }
     let largest = sizes.max() ?? 0
     let smallest = sizes.min() ?? 0
+    let isDouble = dtype == .float64
     // In the dtype's own arithmetic: 10⁻⁴ as float32 is less than 10⁻⁴.
     let isTiny = isDouble ? smallest < 1e-4 : Float(smallest) < 1e-4
     let isWide = isDouble ? largest / smallest > 1000 : Float(largest) / Float(smallest) > 1000
-    let isScientific = !sizes.isEmpty && (largest >= 1e8 || isTiny || isWide)
+    let isScientific = !sizes.isEmpty && (largest >= scientificLimit(dtype) || isTiny || isWide)
     var left: Int
     let right: Int
     let text: (Decimals) -> String
@@ -68,9 +80,8 @@ enum ScalarFormat {
       left = parts.map(\.whole.count).max() ?? 0
       right = digits + exponentDigits + 2
       text = { number in
-        let (whole, fraction, exponent) = number.scientific(precision: precision)
-        let zeros = String(repeating: "0", count: digits - fraction.count)
-        return "\(whole).\(fraction)\(zeros)e" + exponentText(exponent, digits: exponentDigits)
+        let (whole, fraction, exponent) = number.scientific(exactly: digits)
+        return "\(whole).\(fraction)e" + exponentText(exponent, digits: exponentDigits)
       }
     } else {
       let parts = finite.map { $0.positional(precision: precision) }
@@ -179,5 +190,20 @@ private struct Decimals {
     return (
       sign + Self.text(digits.isEmpty ? [0] : digits.prefix(1)), Self.text(digits.dropFirst()), point - 1
     )
+  }
+
+  /// d.ddd × 10^exponent with `count` digits after the point: the number's own, also beyond the fewest that tell it from
+  /// its neighbours.
+  func scientific(exactly count: Int) -> (whole: String, fraction: String, exponent: Int) {
+    var (whole, fraction, exponent) = scientific(precision: count)
+    if fraction.count < count {
+      let (digits, point) = Self.parse(String(format: "%.\(count)e", value.magnitude))
+      (whole, fraction) = (
+        sign + Self.text(digits.isEmpty ? [0] : digits.prefix(1)), Self.text(digits.dropFirst())
+      )
+      fraction += String(repeating: "0", count: count - fraction.count)
+      exponent = point - 1
+    }
+    return (whole, fraction, exponent)
   }
 }
