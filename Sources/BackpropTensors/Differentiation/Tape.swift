@@ -20,13 +20,37 @@ package final class RecordedValue: Sendable {
 /// noted on the other, and gradients of gradients need nothing more.
 package final class Tape: Sendable {
   struct Record: Sendable {
-    var inputSlots: [Int]  // -1: not on this tape
-    var outputSlots: Range<Int>
-    var inputTypes: [TensorType]
-    var outputTypes: [TensorType]
-    var inputs: [Tensor?]
-    var outputs: [Tensor?]
+    /// The inputs, then the results: one allocation, since a program may hold millions of records.
+    var places: [Place]
+    var inputCount: Int32
+    /// Slot of the first result; the others follow.
+    var firstOutput: Int32
     var backward: @Sendable (Backward) -> [Tensor?]
+
+    var inputs: ArraySlice<Place> { places[..<Int(inputCount)] }
+    var outputs: ArraySlice<Place> { places[Int(inputCount)...] }
+    var outputSlots: Range<Int> { Int(firstOutput)..<Int(firstOutput) + places.count - Int(inputCount) }
+  }
+
+  /// An input or result of a record.
+  struct Place: Sendable {
+    /// Where its gradient is added; -1 when it isn't on this tape.
+    var slot: Int32
+    var content: Content
+
+    enum Content: Sendable {
+      case kept(Tensor)
+      case type(TensorType)
+    }
+
+    var type: TensorType {
+      switch content {
+      case .kept(let tensor): tensor.type
+      case .type(let type): type
+      }
+    }
+
+    var tensor: Tensor? { if case .kept(let tensor) = content { tensor } else { nil } }
   }
 
   private struct State: Sendable {
@@ -75,27 +99,23 @@ package final class Tape: Sendable {
     inputs: [Tensor], outputs: [Tensor], keepingInputs: [Int], keepingOutputs: [Int],
     backward: @escaping @Sendable (Backward) -> [Tensor?]
   ) -> [Tensor] {
-    var slots: [Int] = []
-    var kept = [Tensor?](repeating: nil, count: inputs.count)
-    for input in inputs {
-      if case .recorded(let value) = input.source, value.tape === self {
-        slots.append(value.slot)
-      } else {
-        slots.append(-1)
-      }
+    var places: [Place] = []
+    places.reserveCapacity(inputs.count + outputs.count)
+    for (position, input) in inputs.enumerated() {
+      var place = Place(slot: -1, content: .type(input.type))
+      if case .recorded(let value) = input.source, value.tape === self { place.slot = Int32(value.slot) }
+      if keepingInputs.contains(position) { place.content = .kept(primal(of: input)) }
+      places.append(place)
     }
-    for position in keepingInputs { kept[position] = primal(of: inputs[position]) }
-    var keptOutputs = [Tensor?](repeating: nil, count: outputs.count)
-    for position in keepingOutputs { keptOutputs[position] = outputs[position] }
-    let inputTypes = inputs.map(\.type)
-    let outputTypes = outputs.map(\.type)
+    for (position, output) in outputs.enumerated() {
+      places.append(Place(slot: -1, content: keepingOutputs.contains(position) ? .kept(output) : .type(output.type)))
+    }
     let first = state.withLock { state in
       let first = state.slotCount
       state.slotCount += outputs.count
+      require(state.slotCount <= Int32.max, "a tape holds up to 2³¹ tensors")
       state.records.append(
-        Record(
-          inputSlots: slots, outputSlots: first..<first + outputs.count, inputTypes: inputTypes,
-          outputTypes: outputTypes, inputs: kept, outputs: keptOutputs, backward: backward))
+        Record(places: places, inputCount: Int32(inputs.count), firstOutput: Int32(first), backward: backward))
       return first
     }
     return outputs.enumerated().map { position, output in
@@ -114,20 +134,18 @@ package final class Tape: Sendable {
     }
     let needed = slotsReachable(from: sources, records: records, slotCount: slotCount)
     for record in records.reversed() {
-      let outputs = record.outputSlots.map { gradients[$0] }
-      guard outputs.contains(where: { $0 != nil }) else { continue }
-      let wanted = zip(record.inputSlots, record.inputTypes).map { slot, type in
-        slot >= 0 && needed[slot] && type.dtype.isFloatingPoint
-      }
+      guard record.outputSlots.contains(where: { gradients[$0] != nil }) else { continue }
+      let wanted = record.inputs.map { $0.slot >= 0 && needed[Int($0.slot)] && $0.type.dtype.isFloatingPoint }
       guard wanted.contains(true) else { continue }
       let inputs = record.backward(
         Backward(
-          outputGradients: outputs, wanted: wanted, inputTypes: record.inputTypes,
-          outputTypes: record.outputTypes,
-          inputs: record.inputs, outputs: record.outputs))
+          outputGradients: record.outputSlots.map { gradients[$0] }, wanted: wanted,
+          inputTypes: record.inputs.map(\.type), outputTypes: record.outputs.map(\.type),
+          inputs: record.inputs.map(\.tensor), outputs: record.outputs.map(\.tensor)))
       for slot in record.outputSlots { gradients[slot] = nil }
-      for (position, slot) in record.inputSlots.enumerated() where wanted[position] {
+      for (position, place) in record.inputs.enumerated() where wanted[position] {
         guard let gradient = inputs[position] else { continue }
+        let slot = Int(place.slot)
         gradients[slot] = gradients[slot].map { $0 + gradient } ?? gradient
       }
     }
@@ -143,7 +161,7 @@ package final class Tape: Sendable {
     for source in sources {
       if case .recorded(let value) = source.source, value.tape === self { reachable[value.slot] = true }
     }
-    for record in records where record.inputSlots.contains(where: { $0 >= 0 && reachable[$0] }) {
+    for record in records where record.inputs.contains(where: { $0.slot >= 0 && reachable[Int($0.slot)] }) {
       for slot in record.outputSlots { reachable[slot] = true }
     }
     return reachable

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Functions of two numbers, with NumPy's broadcasting.
-package enum BinaryOperation: CaseIterable, SampledFamily {
+package enum BinaryOperation: Int, CaseIterable, SampledFamily {
   case add, subtract, multiply, divide
   case maximum, minimum
   case power, arcTangent2
@@ -159,7 +159,12 @@ extension BinaryOperation {
     }
   }
 
-  package var rule: Rule {
+  package var rule: Rule { Self.rules[rawValue] }
+
+  /// Made once: eager code asks for a rule at every step.
+  private static let rules: [Rule] = allCases.map(\.newRule)
+
+  private var newRule: Rule {
     let facts = facts
     let code = facts.opcode.map { ElementCode.opcode($0) }
     return Rule(

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Questions about two numbers or two truths; the answer is `bool` and has no gradient.
-package enum ComparisonOperation: CaseIterable, SampledFamily {
+package enum ComparisonOperation: Int, CaseIterable, SampledFamily {
   case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
   case and, or
 
@@ -53,7 +53,12 @@ package enum ComparisonOperation: CaseIterable, SampledFamily {
     }
   }
 
-  package var rule: Rule {
+  package var rule: Rule { Self.rules[rawValue] }
+
+  /// Made once: eager code asks for a rule at every step.
+  private static let rules: [Rule] = allCases.map(\.newRule)
+
+  private var newRule: Rule {
     let facts = facts
     let onTruths = self == .and || self == .or
     return Rule(

@@ -2,7 +2,7 @@ import CKernels
 
 /// Rows scaled to a common measure, and the cross-entropy that goes with it: operations with kernels of their own over
 /// rows along the last axis.
-package enum NormalisationOperation: CaseIterable, SampledFamily {
+package enum NormalisationOperation: Int, CaseIterable, SampledFamily {
   case softmax, logSoftmax
   /// From y and its gradient to that of the input.
   case softmaxGradient, logSoftmaxGradient
@@ -32,7 +32,12 @@ package enum NormalisationOperation: CaseIterable, SampledFamily {
     return rows + gradients + entropy
   }
 
-  package var rule: Rule {
+  package var rule: Rule { Self.rules[rawValue] }
+
+  /// Made once: eager code asks for a rule at every step.
+  private static let rules: [Rule] = allCases.map(\.newRule)
+
+  private var newRule: Rule {
     switch self {
     case .softmax:
       return rowRule(

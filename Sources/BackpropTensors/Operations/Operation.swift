@@ -20,7 +20,26 @@ package enum Operation: Hashable, Sendable {
   /// Made by the compiler's fusion pass, never by a method.
   case fused(FusedOperation)
 
-  package var rule: Rule { family.rule }
+  // Without a box for the family: this is asked at every step of eager code.
+  package var rule: Rule {
+    switch self {
+    case .unary(let operation): operation.rule
+    case .binary(let operation): operation.rule
+    case .comparison(let operation): operation.rule
+    case .selection(let operation): operation.rule
+    case .conversion(let operation): operation.rule
+    case .reduction(let operation): operation.rule
+    case .movement(let operation): operation.rule
+    case .contraction(let operation): operation.rule
+    case .normalisation(let operation): operation.rule
+    case .indexing(let operation): operation.rule
+    case .ordering(let operation): operation.rule
+    case .cumulation(let operation): operation.rule
+    case .sampling(let operation): operation.rule
+    case .custom(let operation): operation.rule
+    case .fused(let operation): operation.rule
+    }
+  }
 
   package var family: any OperationFamily {
     switch self {

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Functions of one number.
-package enum UnaryOperation: CaseIterable, SampledFamily {
+package enum UnaryOperation: Int, CaseIterable, SampledFamily {
   case negate, absolute, sign, square, squareRoot, reciprocalSquareRoot, reciprocal
   case exp, expm1, log, log1p
   case sin, cos, tan, asin, acos, atan, sinh, cosh, tanh
@@ -156,7 +156,12 @@ extension UnaryOperation {
     }
   }
 
-  package var rule: Rule {
+  package var rule: Rule { Self.rules[rawValue] }
+
+  /// Made once: eager code asks for a rule at every step.
+  private static let rules: [Rule] = allCases.map(\.newRule)
+
+  private var newRule: Rule {
     let facts = facts
     let opcode = facts.opcode.map { ElementCode.opcode($0) }
     return Rule(
