@@ -26,7 +26,7 @@ package final class Tracer: Sendable {
   package init() {}
 
   /// An argument of the closure.
-  func input(_ type: TensorType) -> Tensor {
+  package func input(_ type: TensorType) -> Tensor {
     let id = state.withLock { state in
       let id = state.graph.add(type, .input)
       state.graph.inputs.append(id)

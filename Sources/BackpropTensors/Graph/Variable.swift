@@ -113,6 +113,11 @@ package final class VariableScopes: Sendable {
     try $current.withValue(VariableScopes(scope: scope, outer: current), operation: body)
   }
 
+  /// Runs `body` with nothing between it and the variables, as if no scope were in force.
+  package static func outside<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try $current.withValue(VariableScopes(scope: nil, outer: nil), operation: body)
+  }
+
   /// The tracer at work in this task, if `compiled` is recording.
   package static var tracer: Tracer? {
     var scopes: VariableScopes? = current

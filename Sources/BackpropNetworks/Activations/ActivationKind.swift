@@ -1,0 +1,119 @@
+import BackpropTensors
+
+/// Keras' activations. The raw value is Keras' name.
+enum ActivationKind: String, CaseIterable, Sendable {
+  case celu, elu, exponential, gelu, glu
+  case hardShrink = "hard_shrink"
+  case hardSigmoid = "hard_sigmoid"
+  case hardSilu = "hard_silu"
+  case hardSwish = "hard_swish"
+  case hardTanh = "hard_tanh"
+  case leakyRelu = "leaky_relu"
+  case linear
+  case logSigmoid = "log_sigmoid"
+  case logSoftmax = "log_softmax"
+  case mish, relu, relu6, selu, sigmoid, silu
+  case softShrink = "soft_shrink"
+  case softmax, softplus, softsign
+  case sparsePlus = "sparse_plus"
+  case sparseSigmoid = "sparse_sigmoid"
+  case sparsemax, squareplus, swish, tanh
+  case tanhShrink = "tanh_shrink"
+  case threshold
+
+  /// The function of a tensor of floats; arguments that are missing have Keras' defaults.
+  func value(_ x: Tensor, _ arguments: [String: Double]) -> Tensor {
+    func argument(_ name: String, _ standard: Double) -> Double { arguments[name] ?? standard }
+    func axis() -> Int { Int(argument("axis", -1)) }
+    switch self {
+    case .linear: return x
+    case .relu: return rectified(x, arguments)
+    case .relu6: return x.relu().minimum(6)
+    case .leakyRelu: return leakyRectified(x, argument("negative_slope", 0.2))
+    case .elu: return exponentialLinear(x, argument("alpha", 1))
+    case .celu:
+      let alpha = argument("alpha", 1)
+      return x.relu() + (x.minimum(0) / alpha).expm1() * alpha
+    case .selu: return exponentialLinear(x, 1.673_263_242_354_377_2) * 1.050_700_987_355_480_5
+    case .gelu: return gaussianLinear(x, approximate: argument("approximate", 0) != 0)
+    case .glu:
+      let halves = x.split(2, axis: axis())
+      return halves[0] * halves[1].sigmoid()
+    case .silu, .swish: return x * x.sigmoid()
+    case .mish: return x * x.softplus().tanh()
+    case .sigmoid: return x.sigmoid()
+    case .logSigmoid: return -(-x).softplus()
+    case .hardSigmoid: return clippedLine(x)
+    case .hardSilu, .hardSwish: return x * clippedLine(x)
+    case .hardTanh: return x.clipped(to: -1...1)
+    case .hardShrink:
+      return Tensor.select(x.abs() .> argument("threshold", 0.5), x, Tensor.zeros(like: x))
+    case .softShrink:
+      let threshold = argument("threshold", 0.5)
+      return (x - threshold).masked(wherePositive: x - threshold) - (-x - threshold).masked(wherePositive: -x - threshold)
+    case .tanhShrink: return x - x.tanh()
+    case .threshold:
+      let otherwise = Tensor(repeating: argument("default_value", 0), shape: [], dtype: x.dtype)
+      return Tensor.select(x .> argument("threshold", 0), x, otherwise)
+    case .sparsePlus:
+      let middle = (x + 1).squared() * 0.25
+      return Tensor.select(x .<= -1, Tensor.zeros(like: x), Tensor.select(x .< 1, middle, x))
+    case .sparseSigmoid:
+      let inside = (x .> -1).and(x .< 1)
+      return Tensor.select(inside, (x + 1) * 0.5, (x .>= 1).cast(to: x.dtype))
+    case .sparsemax: return nearestInSimplex(x, axis: axis())
+    case .squareplus: return (x + (x.squared() + argument("b", 4)).sqrt()) * 0.5
+    case .softplus: return x.softplus()
+    case .softsign: return x / (x.abs() + 1)
+    case .tanh: return x.tanh()
+    case .exponential: return x.exp()
+    case .softmax: return x.softmax(axis: axis())
+    case .logSoftmax: return x.logSoftmax(axis: axis())
+    }
+  }
+}
+
+private func leakyRectified(_ x: Tensor, _ slope: Double) -> Tensor { Tensor.select(x .> 0, x, x * slope) }
+
+/// α(eˣ − 1) below 0. The exponential of the other branch is of 0, so its gradient can't become ∞ · 0.
+private func exponentialLinear(_ x: Tensor, _ alpha: Double) -> Tensor {
+  Tensor.select(x .> 0, x, x.minimum(0).expm1() * alpha)
+}
+
+private func clippedLine(_ x: Tensor) -> Tensor { (x * (1 / 6) + 0.5).clipped(to: 0...1) }
+
+/// x · Φ(x) (Hendrycks and Gimpel, 2016), with erf or with its approximation by tanh.
+private func gaussianLinear(_ x: Tensor, approximate: Bool) -> Tensor {
+  guard approximate else { return x * 0.5 * ((x * 0.5.squareRoot()).erf() + 1) }
+  let inner = (x + x * x * x * 0.044715) * (2 / Double.pi).squareRoot()
+  return x * 0.5 * (inner.tanh() + 1)
+}
+
+private func rectified(_ x: Tensor, _ arguments: [String: Double]) -> Tensor {
+  let (slope, threshold) = (arguments["negative_slope"] ?? 0, arguments["threshold"] ?? 0)
+  let maximum = arguments["max_value"]
+  var positive = threshold == 0 ? x.relu() : Tensor.select(x .> threshold, x, Tensor.zeros(like: x))
+  if let maximum { positive = positive.clipped(to: 0...maximum) }
+  if slope == 0 { return positive }
+  return positive - (threshold - x).relu() * slope
+}
+
+/// The nearest point of the probability simplex (Martins and Astudillo, 2016): max(x − τ, 0), τ such that it adds up to 1.
+///
+/// For each element the sum and the number of those at least as large are counted against all others along the axis, so
+/// that nothing has to be sorted. O(n²) along the axis.
+private func nearestInSimplex(_ x: Tensor, axis: Int) -> Tensor {
+  let position = axis < 0 ? axis + x.rank : axis
+  let z = position == x.rank - 1 ? x : x.swappingAxes(position, -1)
+  let others = z.expanded(axis: -2)
+  let isAtLeast = (others .>= z.expanded(axis: -1)).cast(to: z.dtype)
+  let sums = (others * isAtLeast).sum(axes: [-1])
+  let counts = isAtLeast.sum(axes: [-1])
+  let isSupported = (z * counts + 1 .> sums).cast(to: z.dtype)
+  // The smallest supported element has the largest count; ties have equal sums.
+  let size = (counts * isSupported).max(axes: [-1], keepDims: true).stopGradient()
+  let isLast = (counts .== size).cast(to: z.dtype)
+  let total = (sums * isLast).sum(axes: [-1], keepDims: true) / isLast.sum(axes: [-1], keepDims: true)
+  let result = (z - (total - 1) / size).relu()
+  return position == x.rank - 1 ? result : result.swappingAxes(position, -1)
+}

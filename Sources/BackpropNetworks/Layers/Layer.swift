@@ -1,0 +1,261 @@
+import BackpropTensors
+import Synchronization
+
+/// A function with weights. Subclass it for a layer of your own; its weights and the layers in its properties are found
+/// by themselves.
+///
+/// ```swift
+/// final class Scale: Layer, @unchecked Sendable {
+///   private var factor: Weight!
+///
+///   override func build(_ input: Shape) {
+///     factor = addWeight("factor", shape: [input[-1]], initializer: .ones)
+///   }
+///
+///   override func call(_ x: Tensor, _ context: CallContext) -> Tensor { x * factor.value }
+/// }
+/// ```
+///
+/// Layers are references: the same layer in two places of a model, or in two models, has the same weights.
+open class Layer: @unchecked Sendable {
+  private struct State: Sendable {
+    var name: String?
+    var path: String?
+    var trainable = true
+    var isBuilt = false
+    var weights: [Weight] = []
+    var random: RandomGenerator?
+    var checkedInputs: Set<[Shape]> = []
+  }
+
+  private let state: Mutex<State>
+
+  /// The dtype of its weights.
+  public let dtype: DType
+
+  public init(name: String? = nil, trainable: Bool = true, dtype: DType = .float32) {
+    state = Mutex(State(name: name, trainable: trainable))
+    self.dtype = dtype
+  }
+
+  // MARK: What a layer defines
+
+  /// Makes the weights, once, before the first call. `input` is the first input's shape, batch axis included.
+  ///
+  /// - Throws: ``ModelError`` where the layer doesn't take such an input.
+  open func build(_ input: Shape) throws {}
+
+  /// The same for layers with several inputs.
+  open func build(_ inputs: [Shape]) throws { try build(inputs[0]) }
+
+  /// Whether inputs of these shapes fit, once the weights are there; asked before ``call(_:_:)-(Tensor,_)``.
+  ///
+  /// - Throws: ``ModelError`` that says what was expected, what came and the way out.
+  open func check(_ inputs: [Shape]) throws {}
+
+  /// The result for one input.
+  open func call(_ input: Tensor, _ context: CallContext) -> Tensor {
+    programmerError("\(path) defines neither call(_:_:) of a tensor nor of several")
+  }
+
+  /// The results for several inputs.
+  open func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
+    require(inputs.count == 1, "\(path): expected one input, got \(inputs.count)")
+    return [call(inputs[0], context)]
+  }
+
+  /// Keras' class name.
+  open var className: String { String(describing: Swift.type(of: self)) }
+
+  // MARK: Names
+
+  /// Keras' name: `dense`; a container makes it unique among its layers: `dense_1`.
+  public var name: String { state.withLock { $0.name } ?? KerasNaming.snake(className) }
+
+  /// The name, or nil until one was given by the user or a container.
+  var givenName: String? { state.withLock { $0.name } }
+
+  /// `sequential/dense`
+  public var path: String { state.withLock { $0.path } ?? name }
+
+  /// Names the layer, unless it has a name, and places it below `parent`, unless it has a place.
+  func adopt(name: String, parent: String) {
+    state.withLock { state in
+      if state.name == nil { state.name = name }
+      if state.path == nil { state.path = "\(parent)/\(state.name!)" }
+    }
+  }
+
+  // MARK: Weights
+
+  /// Makes a weight and keeps it; for use in ``build(_:)-(Shape)``.
+  ///
+  /// - Parameter trainable: false for state that gradients don't change, such as running statistics.
+  @discardableResult
+  public final func addWeight(
+    _ name: String, shape: Shape, initializer: Initializer = .glorotUniform, regularizer: Regularizer? = nil,
+    constraint: Constraint? = nil, trainable: Bool = true, dtype: DType? = nil
+  ) -> Weight {
+    let random = state.withLock { $0.random } ?? CallContext.inference.random
+    // A weight made while a graph is recorded is a weight, not a part of the graph.
+    let value = VariableScopes.outside { initializer(shape, dtype: dtype ?? self.dtype, random: random) }
+    let weight = Weight(
+      value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
+      constraint: constraint, trainable: trainable)
+    state.withLock { $0.weights.append(weight) }
+    return weight
+  }
+
+  /// Layers in stored properties, arrays of them included, in the order of the properties.
+  open var sublayers: [Layer] {
+    var found: [Layer] = []
+    func visit(_ value: Any) {
+      if let layer = value as? Layer { found.append(layer) } else if let layers = value as? [Layer] { found += layers }
+    }
+    var mirror: Mirror? = Mirror(reflecting: self)
+    while let level = mirror, level.subjectType != Layer.self {
+      for child in level.children {
+        let value = Mirror(reflecting: child.value)
+        if value.displayStyle == .optional { value.children.first.map { visit($0.value) } } else { visit(child.value) }
+      }
+      mirror = level.superclassMirror
+    }
+    return found
+  }
+
+  /// The layer's own weights, without its sublayers'.
+  public var ownWeights: [Weight] { state.withLock { $0.weights } }
+
+  /// All weights, each once: trained ones and state, the layer's own first, then its sublayers'. Empty until built.
+  public var weights: [Weight] {
+    var seen = Set<ObjectIdentifier>()
+    return collectedWeights.filter { seen.insert(ObjectIdentifier($0)).inserted }
+  }
+
+  private var collectedWeights: [Weight] {
+    let own = ownWeights
+    let ordered = own.filter(\.trainable) + own.filter { !$0.trainable }
+    return ordered + sublayers.flatMap(\.collectedWeights)
+  }
+
+  /// Weights that training changes.
+  public var trainableWeights: [Weight] {
+    var seen = Set<ObjectIdentifier>()
+    return collectedTrainable.filter { seen.insert(ObjectIdentifier($0)).inserted }
+  }
+
+  private var collectedTrainable: [Weight] {
+    guard trainable else { return [] }
+    return ownWeights.filter(\.trainable) + sublayers.flatMap(\.collectedTrainable)
+  }
+
+  public var nonTrainableWeights: [Weight] {
+    let trained = Set(trainableWeights.map { ObjectIdentifier($0) })
+    return weights.filter { !trained.contains(ObjectIdentifier($0)) }
+  }
+
+  /// Whether training changes the weights. Setting it sets the sublayers' too.
+  public var trainable: Bool {
+    get { state.withLock { $0.trainable } }
+    set {
+      state.withLock { $0.trainable = newValue }
+      for layer in sublayers { layer.trainable = newValue }
+    }
+  }
+
+  /// The number of elements in all weights.
+  public var parameterCount: Int { weights.reduce(0) { $0 + $1.count } }
+
+  /// Keras' spelling of ``parameterCount``.
+  public func countParameters() -> Int { parameterCount }
+
+  /// The values of ``weights``, in that order.
+  public func getWeights() -> [Tensor] { weights.map(\.value) }
+
+  /// Gives ``weights`` new values.
+  ///
+  /// - Throws: ``ModelError`` when number or shapes differ; nothing is changed then.
+  public func setWeights(_ values: [Tensor]) throws {
+    let weights = weights
+    guard values.count == weights.count else {
+      let hint = isBuilt ? "" : "; build it first"
+      throw ModelError(.shape, at: path, "expected \(weights.count) weights, got \(values.count)\(hint)")
+    }
+    for (weight, value) in zip(weights, values) where weight.shape != value.shape {
+      throw ModelError(.shape, at: weight.path, "expected shape \(weight.shape), got \(value.shape)")
+    }
+    for (weight, value) in zip(weights, values) { weight.value = value.cast(to: weight.dtype) }
+  }
+
+  // MARK: Building and calling
+
+  public var isBuilt: Bool { state.withLock { $0.isBuilt } }
+
+  /// Makes the weights for inputs of these shapes unless they are there, and checks the shapes.
+  ///
+  /// - Throws: ``ModelError`` naming the layer when they don't fit.
+  public final func prepare(_ inputs: [Shape], random: RandomGenerator? = nil) throws {
+    if state.withLock({ $0.checkedInputs.contains(inputs) }) { return }
+    if !isBuilt {
+      if let random { state.withLock { $0.random = random } }
+      nameSublayers()
+      try build(inputs)
+      nameSublayers()
+      if !trainable { trainable = false }
+      state.withLock { $0.isBuilt = true }
+    }
+    try check(inputs)
+    state.withLock { state in
+      if state.checkedInputs.count > 64 { state.checkedInputs = [] }
+      state.checkedInputs.insert(inputs)
+    }
+  }
+
+  private func nameSublayers() {
+    let layers = sublayers
+    for (layer, name) in zip(layers, uniqueNames(layers)) { layer.adopt(name: name, parent: path) }
+  }
+
+  /// The results for several inputs; builds the layer first where that wasn't done.
+  public final func callAsFunction(_ inputs: [Tensor], _ context: CallContext = .inference) -> [Tensor] {
+    do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
+    let results = call(inputs, context)
+    context.observer?(self, results)
+    return results
+  }
+
+  /// The result for one input; builds the layer first where that wasn't done. Shapes that don't fit stop the program.
+  ///
+  /// ```swift
+  /// let y = Dense(3)(Tensor.ones([2, 4]))      // [2, 3]
+  /// ```
+  public final func callAsFunction(_ input: Tensor, _ context: CallContext = .inference) -> Tensor {
+    self([input], context)[0]
+  }
+}
+
+/// Keras' names for layers that stand beside each other: given ones as they are, others numbered by class.
+func uniqueNames(_ layers: [Layer]) -> [String] {
+  var taken = Set(layers.compactMap(\.givenName))
+  return layers.map { layer in
+    if let name = layer.givenName { return name }
+    let base = KerasNaming.snake(layer.className)
+    var name = base
+    var number = 0
+    while taken.contains(name) {
+      number += 1
+      name = "\(base)_\(number)"
+    }
+    taken.insert(name)
+    return name
+  }
+}
+
+/// A layer whose configuration is one Codable value with Keras' keys.
+///
+/// The configuration is all that the layer was made from: files write it, and make the layer from it again.
+public protocol ConfigurableLayer: Layer {
+  associatedtype Configuration: Codable & Hashable & Sendable
+  var configuration: Configuration { get }
+  init(configuration: Configuration, name: String?, trainable: Bool, dtype: DType)
+}

@@ -1,0 +1,221 @@
+import BackpropTensors
+
+/// How far predictions are from labels: one of Keras' by name, or a closure of the user's.
+///
+/// ```swift
+/// try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy)
+/// try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy(fromLogits: true))
+/// try model.compile(optimizer: Adam(), loss: "mse")
+/// try model.compile(optimizer: Adam(), loss: Loss("cubic") { labels, predictions in
+///   (labels - predictions).abs().power(3).mean(axes: [-1])
+/// })
+/// ```
+///
+/// Numbers are those of Keras on TensorFlow: a cross-entropy that is fed by a softmax or sigmoid works on what went into
+/// it; other probabilities are cut to 1e-7…1 − 1e-7 (after being normalised, for categorical ones).
+public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+  public enum Reduction: String, Sendable, Codable, CaseIterable {
+    /// The sum over the number of values. Keras' default.
+    case sumOverBatchSize = "sum_over_batch_size"
+    case sum
+    /// The same as `sumOverBatchSize`.
+    case mean
+    /// The sum over the sum of the weights.
+    case meanWithSampleWeight = "mean_with_sample_weight"
+    /// One value for each row.
+    case none
+  }
+
+  /// Keras' classes; the raw value is the class name.
+  enum Kind: String, CaseIterable, Sendable {
+    case meanSquaredError = "MeanSquaredError"
+    case meanAbsoluteError = "MeanAbsoluteError"
+    case huber = "Huber"
+    case binaryCrossentropy = "BinaryCrossentropy"
+    case categoricalCrossentropy = "CategoricalCrossentropy"
+    case sparseCategoricalCrossentropy = "SparseCategoricalCrossentropy"
+    case klDivergence = "KLDivergence"
+  }
+
+  /// Keras' name, such as `mean_squared_error`.
+  public let name: String
+  public let reduction: Reduction
+  /// Keras' arguments besides name and reduction.
+  public let arguments: [String: ConfigValue]
+  private let className: String
+  private let custom: (@Sendable (_ labels: Tensor, _ predictions: Tensor) -> Tensor)?
+
+  init(_ kind: Kind, _ arguments: [String: ConfigValue] = [:], reduction: Reduction = .sumOverBatchSize) {
+    className = kind.rawValue
+    name = KerasNaming.snake(kind.rawValue)
+    self.arguments = arguments
+    self.reduction = reduction
+    custom = nil
+  }
+
+  /// A loss of the user's: one value for each row, from labels and predictions.
+  public init(
+    _ name: String, reduction: Reduction = .sumOverBatchSize,
+    _ function: @escaping @Sendable (_ labels: Tensor, _ predictions: Tensor) -> Tensor
+  ) {
+    self.name = name
+    className = name
+    arguments = [:]
+    self.reduction = reduction
+    custom = function
+  }
+
+  /// From a name such as `"mse"`; an unknown one is reported by `compile`.
+  public init(stringLiteral name: String) {
+    self.init(className: Self.kind(named: name)?.rawValue ?? name, config: [:])
+  }
+
+  /// - Throws: ``ModelError`` with the nearest name when there is none of this one.
+  public init(named name: String) throws {
+    self.init(stringLiteral: name)
+    _ = try resolved()
+  }
+
+  /// From Keras' class name and configuration.
+  package init(className: String, config: [String: ConfigValue]) {
+    self.className = className
+    name = Self.kind(named: className).map { KerasNaming.snake($0.rawValue) } ?? className
+    reduction = config["reduction"]?.text.flatMap(Reduction.init) ?? .sumOverBatchSize
+    arguments = config.filter { !["name", "reduction", "dtype", "fn"].contains($0.key) }
+    custom = nil
+  }
+
+  static let aliases = [
+    "mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "bce": "BinaryCrossentropy",
+    "kld": "KLDivergence", "kullback_leibler_divergence": "KLDivergence",
+  ]
+
+  private static func kind(named name: String) -> Kind? {
+    if let full = aliases[name.lowercased()] { return Kind(rawValue: full) }
+    return Kind.allCases.first { $0.rawValue == name || KerasNaming.snake($0.rawValue) == name }
+  }
+
+  /// The kind (nil for the user's own), or what is wrong with the name.
+  func resolved() throws -> Kind? {
+    if custom != nil { return nil }
+    if let kind = Self.kind(named: className) { return kind }
+    let names = Kind.allCases.map { KerasNaming.snake($0.rawValue) } + Self.aliases.keys
+    throw ModelError.unknown("loss", className, among: names)
+  }
+
+  var kind: Kind? { custom == nil ? Self.kind(named: className) : nil }
+
+  public var description: String { name }
+
+  // MARK: Value
+
+  /// The loss: a scalar, or with `.none` one value for each row.
+  ///
+  /// - Parameters:
+  ///   - labels: for sparse cross-entropy class numbers [batch] or [batch, 1], else of the predictions' shape.
+  ///   - sampleWeights: [batch], or one weight for each value.
+  public func callAsFunction(_ labels: Tensor, _ predictions: Tensor, sampleWeights: Tensor? = nil) -> Tensor {
+    do { try check(labels: labels.type, predictions: predictions.type) } catch { programmerError("\(error)") }
+    let (values, mask) = rowValues(labels, predictions)
+    return reduced(values, sampleWeights, mask)
+  }
+
+  private func rowValues(_ labels: Tensor, _ predictions: Tensor) -> (Tensor, mask: Tensor?) {
+    let predictions = predictions.dtype.isFloatingPoint ? predictions : predictions.cast(to: .float32)
+    if let custom { return (custom(labels, predictions), nil) }
+    guard let kind else { programmerError("unknown loss '\(className)'") }
+    return kind.values(labels, predictions, arguments)
+  }
+
+  private func reduced(_ values: Tensor, _ sampleWeights: Tensor?, _ mask: Tensor?) -> Tensor {
+    var values = values
+    var weights = sampleWeights?.cast(to: values.dtype)
+    if let mask {
+      var share = mask.cast(to: values.dtype)
+      if reduction == .sumOverBatchSize || reduction == .mean {
+        // So that dividing by all rows below is dividing by those that count.
+        share = share * (Double(share.count) / (share.sum() + 1e-7))
+      }
+      weights = weights.map { fitted($0, to: share) * share } ?? share
+    }
+    if let given = weights {
+      let fitted = fitted(given, to: values)
+      values = values * fitted
+      weights = fitted
+    }
+    switch reduction {
+    case .none: return values
+    case .sum: return values.sum()
+    case .sumOverBatchSize, .mean: return values.sum() / Double(max(values.count, 1))
+    case .meanWithSampleWeight:
+      guard let weights else { return values.sum() / Double(max(values.count, 1)) }
+      let (total, divisor) = (values.sum(), weights.sum())
+      let safe = Tensor.select(divisor .== 0, Tensor.ones(like: divisor), divisor)
+      return Tensor.select(divisor .== 0, Tensor.zeros(like: total), total / safe)
+    }
+  }
+
+  /// Weights with the rank of the values: a last axis of 1 comes or goes, and missing axes stretch.
+  private func fitted(_ weights: Tensor, to values: Tensor) -> Tensor {
+    if weights.rank == values.rank + 1, weights.shape[-1] == 1 { return weights.squeezed(axes: [-1]) }
+    var weights = weights
+    while weights.rank < values.rank { weights = weights.expanded(axis: -1) }
+    return weights
+  }
+}
+
+extension Loss {
+  public static let meanSquaredError = Loss(.meanSquaredError)
+  public static let meanAbsoluteError = Loss(.meanAbsoluteError)
+  public static let mse = Loss(.meanSquaredError)
+  public static let mae = Loss(.meanAbsoluteError)
+  public static let huber = Loss(.huber)
+  public static let binaryCrossentropy = Loss(.binaryCrossentropy)
+  public static let categoricalCrossentropy = Loss(.categoricalCrossentropy)
+  public static let sparseCategoricalCrossentropy = Loss(.sparseCategoricalCrossentropy)
+  public static let klDivergence = Loss(.klDivergence)
+
+  /// The mean of (label − prediction)² over the last axis.
+  public static func meanSquaredError(reduction: Reduction) -> Loss { Loss(.meanSquaredError, reduction: reduction) }
+  /// The mean of |label − prediction| over the last axis.
+  public static func meanAbsoluteError(reduction: Reduction) -> Loss { Loss(.meanAbsoluteError, reduction: reduction) }
+  /// Σ label · log(label / prediction) over the last axis.
+  public static func klDivergence(reduction: Reduction) -> Loss { Loss(.klDivergence, reduction: reduction) }
+
+  /// Squared up to an error of `delta`, linear beyond.
+  public static func huber(delta: Double = 1, reduction: Reduction = .sumOverBatchSize) -> Loss {
+    Loss(.huber, ["delta": .number(delta)], reduction: reduction)
+  }
+
+  /// For yes or no, one output for each question.
+  public static func binaryCrossentropy(
+    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1, reduction: Reduction = .sumOverBatchSize
+  ) -> Loss {
+    let arguments: [String: ConfigValue] = [
+      "from_logits": .bool(fromLogits), "label_smoothing": .number(labelSmoothing), "axis": .integer(axis),
+    ]
+    return Loss(.binaryCrossentropy, arguments, reduction: reduction)
+  }
+
+  /// For one class out of many, labels one-hot or probabilities.
+  public static func categoricalCrossentropy(
+    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1, reduction: Reduction = .sumOverBatchSize
+  ) -> Loss {
+    let arguments: [String: ConfigValue] = [
+      "from_logits": .bool(fromLogits), "label_smoothing": .number(labelSmoothing), "axis": .integer(axis),
+    ]
+    return Loss(.categoricalCrossentropy, arguments, reduction: reduction)
+  }
+
+  /// For one class out of many, labels being the classes' numbers.
+  ///
+  /// - Parameter ignoreClass: rows with this label don't count.
+  public static func sparseCategoricalCrossentropy(
+    fromLogits: Bool = false, ignoreClass: Int? = nil, axis: Int = -1, reduction: Reduction = .sumOverBatchSize
+  ) -> Loss {
+    let arguments: [String: ConfigValue] = [
+      "from_logits": .bool(fromLogits), "ignore_class": ignoreClass.config, "axis": .integer(axis),
+    ]
+    return Loss(.sparseCategoricalCrossentropy, arguments, reduction: reduction)
+  }
+}

@@ -1,0 +1,212 @@
+import BackpropTensors
+import Synchronization
+
+/// What turns gradients into new weights.
+///
+/// An optimizer of your own is a subclass with three methods, written in tensor operations; its state is kept, saved and
+/// compiled for it:
+///
+/// ```swift
+/// final class SignSGD: Optimizer, @unchecked Sendable {
+///   override var className: String { "SignSGD" }
+///   override func update(
+///     _ parameter: Tensor, gradient: Tensor, slots: inout [Tensor], step: StepValues
+///   ) -> Tensor {
+///     parameter - gradient.sign() * step.learningRate
+///   }
+/// }
+/// ```
+///
+/// Every optimizer takes Keras' common arguments (``OptimizerOptions``): weight decay, three ways to clip, a moving
+/// average of the weights, accumulation of gradients.
+open class Optimizer: @unchecked Sendable {
+  /// A value that an optimizer keeps for each weight, of the weight's shape.
+  public struct Slot: Hashable, Sendable {
+    public var name: String
+    /// What its elements are at first.
+    public var initialValue: Double
+
+    public init(_ name: String, initialValue: Double = 0) {
+      self.name = name
+      self.initialValue = initialValue
+    }
+  }
+
+  /// The scalars of one step, computed once for all weights.
+  public struct StepValues: Sendable {
+    public var learningRate: Tensor
+    /// Whatever ``Optimizer/prepare(step:learningRate:)`` gave.
+    public var prepared: [Tensor]
+  }
+
+  /// Keras' arguments under Keras' keys: all that the optimizer was made from.
+  public let config: [String: ConfigValue]
+  public let options: OptimizerOptions
+  public let schedule: LearningRateSchedule?
+  /// Steps taken, int64.
+  package let iteration: Variable
+  /// nil where a schedule computes the rate.
+  private let rate: Variable?
+  private let state = Mutex(OptimizerState())
+
+  /// From Keras' configuration; keys that are missing have their defaults.
+  public required init(config: [String: ConfigValue]) {
+    self.config = config
+    options = OptimizerOptions(config)
+    schedule = LearningRateSchedule(config["learning_rate"])
+    iteration = Variable(Tensor(0 as Int), name: "iteration")
+    let rate = config["learning_rate"]?.double ?? 0.001
+    self.rate = schedule == nil ? Variable(Tensor(Float(rate)), name: "learning_rate") : nil
+  }
+
+  // MARK: What an optimizer defines
+
+  /// Keras' class name.
+  open var className: String { String(describing: Swift.type(of: self)) }
+
+  /// The slots, in the groups in which Keras lists them: of each group all weights' slots, then the next group.
+  open var slotGroups: [[Slot]] { [] }
+
+  /// Scalars that all weights share; `step` is float32 and counts from 1.
+  open func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] { [] }
+
+  /// The new value of one weight. Nothing but tensor operations, so that it fuses into one pass over memory.
+  open func update(_ parameter: Tensor, gradient: Tensor, slots: inout [Tensor], step: StepValues) -> Tensor {
+    programmerError("\(className) doesn't define update(_:gradient:slots:step:)")
+  }
+
+  // MARK: State
+
+  public var name: String { config["name"]?.text ?? className.lowercased() }
+
+  /// Steps taken so far.
+  public var iterations: Int { iteration.stored.integers[0] }
+
+  /// The learning rate of the next step. Setting it stops the program where a schedule decides it.
+  public var learningRate: Double {
+    get { Double((rate?.stored ?? schedule!(iteration.stored)).floats[0]) }
+    set {
+      guard let rate else { programmerError("\(name): a schedule decides the learning rate; it can't be set") }
+      rate.store(Tensor(Float(newValue)))
+    }
+  }
+
+  /// All state in Keras' order: iteration, learning rate, averages, accumulators, slots.
+  package var variables: [Variable] {
+    [iteration] + (rate.map { [$0] } ?? []) + state.withLock { $0.inOrder }
+  }
+
+  /// Makes the state for `weights`, keeping what is there for those that are known.
+  package func build(_ weights: [Weight]) {
+    state.withLock { $0.build(weights, options: options, groups: slotGroups) }
+  }
+
+  var isBuilt: Bool { state.withLock { !$0.inOrder.isEmpty || $0.weightCount > 0 } }
+
+  // MARK: One step
+
+  /// Gives each weight its new value and counts the step; a nil gradient leaves its weight alone.
+  package func apply(_ gradients: [Tensor?], to weights: [Weight]) {
+    build(weights)
+    let count = iteration.value
+    let rate = self.rate?.value ?? schedule!(count)
+    let accumulated = options.gradientAccumulationSteps
+    let updates = accumulated.map { (count + 1).remainder(dividingBy: Tensor($0)) .== 0 }
+    let steps = accumulated.map { count.floorDivided(by: Tensor($0)) } ?? count
+    let values = StepValues(
+      learningRate: rate, prepared: prepare(step: (steps + 1).cast(to: .float32), learningRate: rate))
+
+    let present = zip(weights, gradients).compactMap { weight, gradient in gradient.map { (weight, $0) } }
+    var usable = present.map { $0.1 }
+    if let scale = options.lossScaleFactor { usable = usable.map { $0 / scale } }
+    let states = present.map { weight, _ in state.withLock { $0[weight] } }
+    let sums = usable
+    if let accumulated {
+      usable = zip(usable, states).map { ($0 + $1.accumulator!.value) / Double(accumulated) }
+    }
+    usable = options.clipped(usable)
+    for (position, (weight, _)) in present.enumerated() {
+      let slots = states[position]
+      let old = weight.variable.value
+      var parameter = old
+      if let decay = options.weightDecay, !options.isExcludedFromDecay(weight) {
+        parameter = parameter - parameter * decay * rate
+      }
+      let before = slots.slots.map(\.value)
+      var after = before
+      parameter = update(parameter, gradient: usable[position], slots: &after, step: values)
+      if let updates, let accumulator = slots.accumulator {
+        parameter = Tensor.select(updates, parameter, old)
+        after = zip(before, after).map { Tensor.select(updates, $1, $0) }
+        let sum = sums[position] + accumulator.value
+        accumulator.value = Tensor.select(updates, Tensor.zeros(like: sum), sum)
+      }
+      for (slot, value) in zip(slots.slots, after) { slot.value = value }
+      if let average = slots.average { parameter = averaged(parameter, average, steps) }
+      if let constraint = weight.constraint { parameter = constraint(parameter) }
+      weight.variable.value = parameter
+    }
+    iteration.value = count + 1
+  }
+
+  /// Moves the average; the weight becomes the average every `emaOverwriteFrequency` steps.
+  private func averaged(_ parameter: Tensor, _ average: Variable, _ steps: Tensor) -> Tensor {
+    let momentum = (steps .!= 0).cast(to: parameter.dtype) * options.emaMomentum
+    let moved = momentum * average.value + (1 - momentum) * parameter
+    average.value = moved
+    guard let frequency = options.emaOverwriteFrequency else { return parameter }
+    let overwrites = (steps + 1).remainder(dividingBy: Tensor(frequency)) .== 0
+    return Tensor.select(overwrites, moved, parameter)
+  }
+
+  /// After the last batch of `fit`: with `useEMA` the weights become their averages.
+  package func finalize(_ weights: [Weight]) {
+    guard options.useEMA else { return }
+    for weight in weights {
+      if let average = state.withLock({ $0[weight] }).average { weight.variable.store(average.stored) }
+    }
+  }
+}
+
+/// The state of one weight.
+struct WeightState: Sendable {
+  var average: Variable?
+  var accumulator: Variable?
+  var slots: [Variable] = []
+}
+
+private struct OptimizerState: Sendable {
+  private var states: [ObjectIdentifier: WeightState] = [:]
+  private var weights: [Weight] = []
+  private var groups: [[Optimizer.Slot]] = []
+
+  var weightCount: Int { weights.count }
+
+  subscript(weight: Weight) -> WeightState { states[ObjectIdentifier(weight)]! }
+
+  mutating func build(_ new: [Weight], options: OptimizerOptions, groups: [[Optimizer.Slot]]) {
+    self.groups = groups
+    for weight in new where states[ObjectIdentifier(weight)] == nil {
+      func variable(_ name: String, _ value: Double) -> Variable {
+        let path = weight.path.replacing("/", with: "_") + "_" + name
+        return Variable(Tensor(repeating: value, shape: weight.shape, dtype: weight.variable.dtype), name: path)
+      }
+      weights.append(weight)
+      states[ObjectIdentifier(weight)] = WeightState(
+        average: options.useEMA ? variable("average", 0) : nil,
+        accumulator: options.gradientAccumulationSteps != nil ? variable("gradient_accumulator", 0) : nil,
+        slots: groups.joined().map { variable($0.name, $0.initialValue) })
+    }
+  }
+
+  var inOrder: [Variable] {
+    let all = weights.map { states[ObjectIdentifier($0)]! }
+    var result = all.compactMap(\.average) + all.compactMap(\.accumulator)
+    var first = 0
+    for group in groups {
+      for state in all { result += state.slots[first..<first + group.count] }
+      first += group.count
+    }
+    return result
+  }
+}
