@@ -62,7 +62,9 @@ public struct ActivationFunction: Hashable, Sendable, ExpressibleByStringLiteral
     return kind.value(x.dtype.isFloatingPoint ? x : x.cast(to: .float32), arguments)
   }
 
-  public static func == (a: ActivationFunction, b: ActivationFunction) -> Bool { a.name == b.name && a.arguments == b.arguments }
+  public static func == (a: ActivationFunction, b: ActivationFunction) -> Bool {
+    a.name == b.name && a.arguments == b.arguments
+  }
 
   public func hash(into hasher: inout Hasher) {
     hasher.combine(name)
@@ -131,7 +133,9 @@ extension ActivationFunction {
   public static let logSoftmax = ActivationFunction(.logSoftmax)
 
   /// x where x ≥ `threshold` (at most `maxValue`), else `negativeSlope` · (x − `threshold`).
-  public static func relu(negativeSlope: Double = 0, maxValue: Double? = nil, threshold: Double = 0) -> ActivationFunction {
+  public static func relu(negativeSlope: Double = 0, maxValue: Double? = nil, threshold: Double = 0)
+    -> ActivationFunction
+  {
     var arguments = ["negative_slope": negativeSlope, "threshold": threshold]
     arguments["max_value"] = maxValue
     return ActivationFunction(.relu, arguments)
@@ -144,13 +148,25 @@ extension ActivationFunction {
   public static func elu(alpha: Double) -> ActivationFunction { ActivationFunction(.elu, ["alpha": alpha]) }
   public static func celu(alpha: Double) -> ActivationFunction { ActivationFunction(.celu, ["alpha": alpha]) }
   public static func squareplus(b: Double) -> ActivationFunction { ActivationFunction(.squareplus, ["b": b]) }
-  public static func gelu(approximate: Bool) -> ActivationFunction { ActivationFunction(.gelu, ["approximate": approximate ? 1 : 0]) }
-  public static func hardShrink(threshold: Double) -> ActivationFunction { ActivationFunction(.hardShrink, ["threshold": threshold]) }
-  public static func softShrink(threshold: Double) -> ActivationFunction { ActivationFunction(.softShrink, ["threshold": threshold]) }
+  public static func gelu(approximate: Bool) -> ActivationFunction {
+    ActivationFunction(.gelu, ["approximate": approximate ? 1 : 0])
+  }
+  public static func hardShrink(threshold: Double) -> ActivationFunction {
+    ActivationFunction(.hardShrink, ["threshold": threshold])
+  }
+  public static func softShrink(threshold: Double) -> ActivationFunction {
+    ActivationFunction(.softShrink, ["threshold": threshold])
+  }
   public static func glu(axis: Int) -> ActivationFunction { ActivationFunction(.glu, ["axis": Double(axis)]) }
-  public static func softmax(axis: Int) -> ActivationFunction { ActivationFunction(.softmax, ["axis": Double(axis)]) }
-  public static func logSoftmax(axis: Int) -> ActivationFunction { ActivationFunction(.logSoftmax, ["axis": Double(axis)]) }
-  public static func sparsemax(axis: Int) -> ActivationFunction { ActivationFunction(.sparsemax, ["axis": Double(axis)]) }
+  public static func softmax(axis: Int) -> ActivationFunction {
+    ActivationFunction(.softmax, ["axis": Double(axis)])
+  }
+  public static func logSoftmax(axis: Int) -> ActivationFunction {
+    ActivationFunction(.logSoftmax, ["axis": Double(axis)])
+  }
+  public static func sparsemax(axis: Int) -> ActivationFunction {
+    ActivationFunction(.sparsemax, ["axis": Double(axis)])
+  }
   /// x where x > `threshold`, else `defaultValue`.
   public static func threshold(_ threshold: Double, defaultValue: Double) -> ActivationFunction {
     ActivationFunction(.threshold, ["threshold": threshold, "default_value": defaultValue])

@@ -50,7 +50,8 @@ enum ActivationKind: String, CaseIterable, Sendable {
       return Tensor.select(x.abs() .> argument("threshold", 0.5), x, Tensor.zeros(like: x))
     case .softShrink:
       let threshold = argument("threshold", 0.5)
-      return (x - threshold).masked(wherePositive: x - threshold) - (-x - threshold).masked(wherePositive: -x - threshold)
+      return (x - threshold).masked(wherePositive: x - threshold)
+        - (-x - threshold).masked(wherePositive: -x - threshold)
     case .tanhShrink: return x - x.tanh()
     case .threshold:
       let otherwise = Tensor(repeating: argument("default_value", 0), shape: [], dtype: x.dtype)

@@ -66,7 +66,8 @@ extension Initializer {
     ]
     guard let name = value("window").text else { return [Double](repeating: 1, count: count) }
     guard let terms = coefficients[name] else {
-      programmerError("STFT: unknown window '\(name)'; there are: \(coefficients.keys.sorted().joined(separator: ", "))")
+      programmerError(
+        "STFT: unknown window '\(name)'; there are: \(coefficients.keys.sorted().joined(separator: ", "))")
     }
     if count == 1 { return [1] }
     // Keras hands `periodic` on as SciPy's `fftbins`.

@@ -121,33 +121,49 @@ extension Initializer {
   public static let lecunNormal = Initializer(.lecunNormal)
   public static let orthogonal = Initializer(.orthogonal)
 
-  public static func constant(_ value: Double) -> Initializer { Initializer(.constant, ["value": .number(value)]) }
+  public static func constant(_ value: Double) -> Initializer {
+    Initializer(.constant, ["value": .number(value)])
+  }
   public static func identity(gain: Double) -> Initializer { Initializer(.identity, ["gain": .number(gain)]) }
   public static func orthogonal(gain: Double = 1, seed: Int? = nil) -> Initializer {
     Initializer(.orthogonal, ["gain": .number(gain), "seed": seed.config])
   }
 
-  public static func randomNormal(mean: Double = 0, standardDeviation: Double = 0.05, seed: Int? = nil) -> Initializer {
-    Initializer(.randomNormal, ["mean": .number(mean), "stddev": .number(standardDeviation), "seed": seed.config])
+  public static func randomNormal(mean: Double = 0, standardDeviation: Double = 0.05, seed: Int? = nil)
+    -> Initializer
+  {
+    Initializer(
+      .randomNormal, ["mean": .number(mean), "stddev": .number(standardDeviation), "seed": seed.config])
   }
 
   public static func truncatedNormal(
     mean: Double = 0, standardDeviation: Double = 0.05, seed: Int? = nil
   ) -> Initializer {
-    Initializer(.truncatedNormal, ["mean": .number(mean), "stddev": .number(standardDeviation), "seed": seed.config])
+    Initializer(
+      .truncatedNormal, ["mean": .number(mean), "stddev": .number(standardDeviation), "seed": seed.config])
   }
 
-  public static func randomUniform(from low: Double = -0.05, to high: Double = 0.05, seed: Int? = nil) -> Initializer {
+  public static func randomUniform(from low: Double = -0.05, to high: Double = 0.05, seed: Int? = nil)
+    -> Initializer
+  {
     Initializer(.randomUniform, ["minval": .number(low), "maxval": .number(high), "seed": seed.config])
   }
 
   /// Glorot, He and LeCun with a seed of their own: `.glorotUniform(seed: 7)`.
-  public static func glorotUniform(seed: Int) -> Initializer { Initializer(.glorotUniform, ["seed": .integer(seed)]) }
-  public static func glorotNormal(seed: Int) -> Initializer { Initializer(.glorotNormal, ["seed": .integer(seed)]) }
+  public static func glorotUniform(seed: Int) -> Initializer {
+    Initializer(.glorotUniform, ["seed": .integer(seed)])
+  }
+  public static func glorotNormal(seed: Int) -> Initializer {
+    Initializer(.glorotNormal, ["seed": .integer(seed)])
+  }
   public static func heUniform(seed: Int) -> Initializer { Initializer(.heUniform, ["seed": .integer(seed)]) }
   public static func heNormal(seed: Int) -> Initializer { Initializer(.heNormal, ["seed": .integer(seed)]) }
-  public static func lecunUniform(seed: Int) -> Initializer { Initializer(.lecunUniform, ["seed": .integer(seed)]) }
-  public static func lecunNormal(seed: Int) -> Initializer { Initializer(.lecunNormal, ["seed": .integer(seed)]) }
+  public static func lecunUniform(seed: Int) -> Initializer {
+    Initializer(.lecunUniform, ["seed": .integer(seed)])
+  }
+  public static func lecunNormal(seed: Int) -> Initializer {
+    Initializer(.lecunNormal, ["seed": .integer(seed)])
+  }
 
   /// Variance `scale` / n, n being the number of inputs, of outputs, or their average.
   public static func varianceScaling(

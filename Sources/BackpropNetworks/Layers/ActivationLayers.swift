@@ -21,7 +21,9 @@ public final class Activation: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func build(_ input: Shape) throws { try configuration.activation.check(at: path) }
 
-  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor { configuration.activation(input) }
+  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
+    configuration.activation(input)
+  }
 }
 
 /// max(x, 0), with a slope below and a limit above where given. Keras' `ReLU`.
@@ -45,12 +47,15 @@ public final class ReLU: Layer, ConfigurableLayer, @unchecked Sendable {
     maxValue: Double? = nil, negativeSlope: Double = 0, threshold: Double = 0, name: String? = nil
   ) {
     self.init(
-      configuration: Configuration(maxValue: maxValue, negativeSlope: negativeSlope, threshold: threshold), name: name)
+      configuration: Configuration(maxValue: maxValue, negativeSlope: negativeSlope, threshold: threshold),
+      name: name)
   }
 
   public override func build(_ input: Shape) throws {
     let c = configuration
-    for (name, value) in [("maxValue", c.maxValue ?? 0), ("negativeSlope", c.negativeSlope), ("threshold", c.threshold)]
+    for (name, value) in [
+      ("maxValue", c.maxValue ?? 0), ("negativeSlope", c.negativeSlope), ("threshold", c.threshold),
+    ]
     where value < 0 {
       throw ModelError(.argument, at: path, "\(name) must not be negative, got \(value)")
     }
@@ -58,7 +63,8 @@ public final class ReLU: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let c = configuration
-    return ActivationFunction.relu(negativeSlope: c.negativeSlope, maxValue: c.maxValue, threshold: c.threshold)(input)
+    return ActivationFunction.relu(
+      negativeSlope: c.negativeSlope, maxValue: c.maxValue, threshold: c.threshold)(input)
   }
 }
 
@@ -133,7 +139,8 @@ public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func check(_ inputs: [Shape]) throws {
     guard inputs[0].position(of: configuration.axis) == nil else { return }
-    throw ModelError(.shape, at: path, "there is no axis \(configuration.axis) in an input of shape \(inputs[0])")
+    throw ModelError(
+      .shape, at: path, "there is no axis \(configuration.axis) in an input of shape \(inputs[0])")
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
@@ -163,11 +170,13 @@ public final class PReLU: Layer, ConfigurableLayer, @unchecked Sendable {
 
   /// - Parameter sharedAxes: axes, counted from 1 after the batch, along which α is the same.
   public convenience init(
-    alphaInitializer: Initializer = .zeros, alphaRegularizer: Regularizer? = nil, alphaConstraint: Constraint? = nil,
+    alphaInitializer: Initializer = .zeros, alphaRegularizer: Regularizer? = nil,
+    alphaConstraint: Constraint? = nil,
     sharedAxes: [Int]? = nil, name: String? = nil
   ) {
     let configuration = Configuration(
-      alphaInitializer: alphaInitializer, alphaRegularizer: alphaRegularizer, alphaConstraint: alphaConstraint,
+      alphaInitializer: alphaInitializer, alphaRegularizer: alphaRegularizer,
+      alphaConstraint: alphaConstraint,
       sharedAxes: sharedAxes)
     self.init(configuration: configuration, name: name)
   }
@@ -179,7 +188,8 @@ public final class PReLU: Layer, ConfigurableLayer, @unchecked Sendable {
     for axis in configuration.sharedAxes ?? [] {
       guard (1..<input.rank).contains(axis) else {
         throw ModelError(
-          .argument, at: path, "sharedAxes counts from 1 to \(input.rank - 1) for inputs of shape \(input), got \(axis)")
+          .argument, at: path,
+          "sharedAxes counts from 1 to \(input.rank - 1) for inputs of shape \(input), got \(axis)")
       }
       shape[axis - 1] = 1
     }
@@ -191,7 +201,8 @@ public final class PReLU: Layer, ConfigurableLayer, @unchecked Sendable {
   public override func check(_ inputs: [Shape]) throws {
     let sample = Shape(inputs[0].dimensions.dropFirst())
     guard Shape.broadcast(sample, alpha.shape) == sample else {
-      throw ModelError(.shape, at: path, "expected inputs like \(alpha.shape) after the batch, got \(inputs[0])")
+      throw ModelError(
+        .shape, at: path, "expected inputs like \(alpha.shape) after the batch, got \(inputs[0])")
     }
   }
 

@@ -37,13 +37,16 @@ public final class Dense: Layer, ConfigurableLayer, @unchecked Sendable {
     _ units: Int, activation: ActivationFunction = .linear, useBias: Bool = true,
     kernelInitializer: Initializer = .glorotUniform, biasInitializer: Initializer = .zeros,
     kernelRegularizer: Regularizer? = nil, biasRegularizer: Regularizer? = nil,
-    activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil, biasConstraint: Constraint? = nil,
+    activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil,
+    biasConstraint: Constraint? = nil,
     name: String? = nil, trainable: Bool = true, dtype: DType = .float32
   ) {
     let configuration = Configuration(
       units: units, activation: activation, useBias: useBias, kernelInitializer: kernelInitializer,
-      biasInitializer: biasInitializer, kernelRegularizer: kernelRegularizer, biasRegularizer: biasRegularizer,
-      activityRegularizer: activityRegularizer, kernelConstraint: kernelConstraint, biasConstraint: biasConstraint)
+      biasInitializer: biasInitializer, kernelRegularizer: kernelRegularizer,
+      biasRegularizer: biasRegularizer,
+      activityRegularizer: activityRegularizer, kernelConstraint: kernelConstraint,
+      biasConstraint: biasConstraint)
     self.init(configuration: configuration, name: name, trainable: trainable, dtype: dtype)
   }
 
@@ -55,7 +58,8 @@ public final class Dense: Layer, ConfigurableLayer, @unchecked Sendable {
     }
     try c.activation.check(at: path)
     kernel = addWeight(
-      "kernel", shape: [input[-1], c.units], initializer: c.kernelInitializer, regularizer: c.kernelRegularizer,
+      "kernel", shape: [input[-1], c.units], initializer: c.kernelInitializer,
+      regularizer: c.kernelRegularizer,
       constraint: c.kernelConstraint)
     guard c.useBias else { return }
     bias = addWeight(

@@ -110,13 +110,21 @@ open class Layer: @unchecked Sendable {
   open var sublayers: [Layer] {
     var found: [Layer] = []
     func visit(_ value: Any) {
-      if let layer = value as? Layer { found.append(layer) } else if let layers = value as? [Layer] { found += layers }
+      if let layer = value as? Layer {
+        found.append(layer)
+      } else if let layers = value as? [Layer] {
+        found += layers
+      }
     }
     var mirror: Mirror? = Mirror(reflecting: self)
     while let level = mirror, level.subjectType != Layer.self {
       for child in level.children {
         let value = Mirror(reflecting: child.value)
-        if value.displayStyle == .optional { value.children.first.map { visit($0.value) } } else { visit(child.value) }
+        if value.displayStyle == .optional {
+          value.children.first.map { visit($0.value) }
+        } else {
+          visit(child.value)
+        }
       }
       mirror = level.superclassMirror
     }

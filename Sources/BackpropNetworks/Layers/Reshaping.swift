@@ -50,10 +50,12 @@ public final class Reshape: Layer, ConfigurableLayer, @unchecked Sendable {
     let known = target.dimensions.filter { $0 != -1 }.reduce(1, *)
     let free = target.dimensions.filter { $0 == -1 }.count
     guard target.dimensions.allSatisfy({ $0 >= -1 }), free <= 1 else {
-      throw ModelError(.argument, at: path, "the target shape \(target) may have one size of -1 and none below")
+      throw ModelError(
+        .argument, at: path, "the target shape \(target) may have one size of -1 and none below")
     }
     guard free == 1 ? known > 0 && count % known == 0 : known == count else {
-      throw ModelError(.shape, at: path, "\(target) doesn't hold the \(count) elements of a sample of \(input)")
+      throw ModelError(
+        .shape, at: path, "\(target) doesn't hold the \(count) elements of a sample of \(input)")
     }
     return Shape([input[0]] + target.dimensions.map { $0 == -1 ? count / known : $0 })
   }

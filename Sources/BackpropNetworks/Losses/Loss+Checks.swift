@@ -22,12 +22,12 @@ extension Loss {
     return a == b + [1] || b == a + [1]
   }
 
-
   private func hint(_ labels: Shape, _ predictions: Shape) -> String {
     let classes = predictions.dimensions.last ?? 0
     let isOneNumber = labels.rank == 1 || (labels.rank == 2 && labels[1] == 1)
     if kind == .categoricalCrossentropy, isOneNumber {
-      return "; labels that are class numbers need .sparseCategoricalCrossentropy, or oneHot(classes: \(classes))"
+      return
+        "; labels that are class numbers need .sparseCategoricalCrossentropy, or oneHot(classes: \(classes))"
     }
     if labels.rank == predictions.rank, Shape.broadcast(labels, predictions) != nil {
       return ": they would broadcast; give each row as many labels as it has predictions"

@@ -11,7 +11,8 @@ extension Loss.Kind {
     func argument(_ name: String) -> ConfigValue? { arguments[name] }
     if self == .sparseCategoricalCrossentropy {
       return sparseValues(
-        labels, predictions, fromLogits: argument("from_logits")?.bool ?? false, ignoring: argument("ignore_class")?.int,
+        labels, predictions, fromLogits: argument("from_logits")?.bool ?? false,
+        ignoring: argument("ignore_class")?.int,
         axis: argument("axis")?.int ?? -1)
     }
     let (labels, predictions) = sameRank(labels.cast(to: predictions.dtype), predictions)
@@ -107,7 +108,8 @@ private func sparseValues(
     mask = counts
   }
   let rowShape = Shape(z.shape.dimensions.dropLast())
-  var values = z.reshaped(to: [-1, z.shape[-1]]).sparseCrossentropy(labels: labels.flattened()).reshaped(to: rowShape)
+  var values = z.reshaped(to: [-1, z.shape[-1]]).sparseCrossentropy(labels: labels.flattened()).reshaped(
+    to: rowShape)
   if let mask { values = Tensor.select(mask, values, Tensor.zeros(like: values)) }
   return (values, mask)
 }

@@ -114,7 +114,8 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
   /// - Parameters:
   ///   - labels: for sparse cross-entropy class numbers [batch] or [batch, 1], else of the predictions' shape.
   ///   - sampleWeights: [batch], or one weight for each value.
-  public func callAsFunction(_ labels: Tensor, _ predictions: Tensor, sampleWeights: Tensor? = nil) -> Tensor {
+  public func callAsFunction(_ labels: Tensor, _ predictions: Tensor, sampleWeights: Tensor? = nil) -> Tensor
+  {
     do { try check(labels: labels.type, predictions: predictions.type) } catch { programmerError("\(error)") }
     let (values, mask) = rowValues(labels, predictions)
     return reduced(values, sampleWeights, mask)
@@ -176,9 +177,13 @@ extension Loss {
   public static let klDivergence = Loss(.klDivergence)
 
   /// The mean of (label − prediction)² over the last axis.
-  public static func meanSquaredError(reduction: Reduction) -> Loss { Loss(.meanSquaredError, reduction: reduction) }
+  public static func meanSquaredError(reduction: Reduction) -> Loss {
+    Loss(.meanSquaredError, reduction: reduction)
+  }
   /// The mean of |label − prediction| over the last axis.
-  public static func meanAbsoluteError(reduction: Reduction) -> Loss { Loss(.meanAbsoluteError, reduction: reduction) }
+  public static func meanAbsoluteError(reduction: Reduction) -> Loss {
+    Loss(.meanAbsoluteError, reduction: reduction)
+  }
   /// Σ label · log(label / prediction) over the last axis.
   public static func klDivergence(reduction: Reduction) -> Loss { Loss(.klDivergence, reduction: reduction) }
 
@@ -189,7 +194,8 @@ extension Loss {
 
   /// For yes or no, one output for each question.
   public static func binaryCrossentropy(
-    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1, reduction: Reduction = .sumOverBatchSize
+    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1,
+    reduction: Reduction = .sumOverBatchSize
   ) -> Loss {
     let arguments: [String: ConfigValue] = [
       "from_logits": .bool(fromLogits), "label_smoothing": .number(labelSmoothing), "axis": .integer(axis),
@@ -199,7 +205,8 @@ extension Loss {
 
   /// For one class out of many, labels one-hot or probabilities.
   public static func categoricalCrossentropy(
-    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1, reduction: Reduction = .sumOverBatchSize
+    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1,
+    reduction: Reduction = .sumOverBatchSize
   ) -> Loss {
     let arguments: [String: ConfigValue] = [
       "from_logits": .bool(fromLogits), "label_smoothing": .number(labelSmoothing), "axis": .integer(axis),
@@ -211,7 +218,8 @@ extension Loss {
   ///
   /// - Parameter ignoreClass: rows with this label don't count.
   public static func sparseCategoricalCrossentropy(
-    fromLogits: Bool = false, ignoreClass: Int? = nil, axis: Int = -1, reduction: Reduction = .sumOverBatchSize
+    fromLogits: Bool = false, ignoreClass: Int? = nil, axis: Int = -1,
+    reduction: Reduction = .sumOverBatchSize
   ) -> Loss {
     let arguments: [String: ConfigValue] = [
       "from_logits": .bool(fromLogits), "ignore_class": ignoreClass.config, "axis": .integer(axis),

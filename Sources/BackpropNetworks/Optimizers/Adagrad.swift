@@ -12,17 +12,21 @@ public final class Adagrad: Optimizer, @unchecked Sendable {
   }
 
   public convenience init(
-    learningRate: some LearningRateConvertible = 0.001, initialAccumulatorValue: Double = 0.1, epsilon: Double = 1e-7,
-    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil, globalClipNorm: Double? = nil,
+    learningRate: some LearningRateConvertible = 0.001, initialAccumulatorValue: Double = 0.1,
+    epsilon: Double = 1e-7,
+    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil,
+    globalClipNorm: Double? = nil,
     useEMA: Bool = false, emaMomentum: Double = 0.99, emaOverwriteFrequency: Int? = nil,
-    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil, excludeFromWeightDecay: [String] = [],
+    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil,
+    excludeFromWeightDecay: [String] = [],
     name: String = "adagrad"
   ) {
     var config = OptimizerOptions.config(
       learningRate: learningRate, weightDecay: weightDecay, clipNorm: clipNorm, clipValue: clipValue,
       globalClipNorm: globalClipNorm, useEMA: useEMA, emaMomentum: emaMomentum,
       emaOverwriteFrequency: emaOverwriteFrequency, lossScaleFactor: lossScaleFactor,
-      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay, name: name)
+      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay,
+      name: name)
     config["initial_accumulator_value"] = .number(initialAccumulatorValue)
     config["epsilon"] = .number(epsilon)
     self.init(config: config)

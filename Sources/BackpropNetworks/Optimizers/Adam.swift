@@ -19,17 +19,21 @@ public class Adam: Optimizer, @unchecked Sendable {
   }
 
   public convenience init(
-    learningRate: some LearningRateConvertible = 0.001, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-7, amsgrad: Bool = false,
-    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil, globalClipNorm: Double? = nil,
+    learningRate: some LearningRateConvertible = 0.001, beta1: Double = 0.9, beta2: Double = 0.999,
+    epsilon: Double = 1e-7, amsgrad: Bool = false,
+    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil,
+    globalClipNorm: Double? = nil,
     useEMA: Bool = false, emaMomentum: Double = 0.99, emaOverwriteFrequency: Int? = nil,
-    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil, excludeFromWeightDecay: [String] = [],
+    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil,
+    excludeFromWeightDecay: [String] = [],
     name: String = "adam"
   ) {
     var config = OptimizerOptions.config(
       learningRate: learningRate, weightDecay: weightDecay, clipNorm: clipNorm, clipValue: clipValue,
       globalClipNorm: globalClipNorm, useEMA: useEMA, emaMomentum: emaMomentum,
       emaOverwriteFrequency: emaOverwriteFrequency, lossScaleFactor: lossScaleFactor,
-      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay, name: name)
+      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay,
+      name: name)
     config["beta_1"] = .number(beta1)
     config["beta_2"] = .number(beta2)
     config["epsilon"] = .number(epsilon)

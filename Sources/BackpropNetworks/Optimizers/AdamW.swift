@@ -17,7 +17,8 @@ public final class AdamW: Adam, @unchecked Sendable {
       learningRate: learningRate, weightDecay: weightDecay, clipNorm: clipNorm, clipValue: clipValue,
       globalClipNorm: globalClipNorm, useEMA: useEMA, emaMomentum: emaMomentum,
       emaOverwriteFrequency: emaOverwriteFrequency, lossScaleFactor: lossScaleFactor,
-      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay, name: name)
+      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay,
+      name: name)
     config["beta_1"] = .number(beta1)
     config["beta_2"] = .number(beta2)
     config["epsilon"] = .number(epsilon)

@@ -87,7 +87,9 @@ public struct LearningRateSchedule: KerasForm {
   private func cosine(_ t: Tensor) -> Tensor {
     let steps = number("decay_steps")
     let initial = number("initial_learning_rate")
-    guard let target = value("warmup_target").double else { return cosineDecay(t.minimum(steps) / steps, initial) }
+    guard let target = value("warmup_target").double else {
+      return cosineDecay(t.minimum(steps) / steps, initial)
+    }
     let warmup = number("warmup_steps")
     let t = t.minimum(steps + warmup)
     let decayed = cosineDecay((t - warmup) / steps, target)
@@ -127,7 +129,8 @@ extension LearningRateSchedule {
     _ initial: Double, decaySteps: Int, decayRate: Double, staircase: Bool = false
   ) -> LearningRateSchedule {
     let config: [String: ConfigValue] = [
-      "initial_learning_rate": .number(initial), "decay_steps": .integer(decaySteps), "decay_rate": .number(decayRate),
+      "initial_learning_rate": .number(initial), "decay_steps": .integer(decaySteps),
+      "decay_rate": .number(decayRate),
       "staircase": .bool(staircase),
     ]
     return LearningRateSchedule(.exponentialDecay, config)
@@ -149,7 +152,8 @@ extension LearningRateSchedule {
 
   /// From `initial` to `end` in `decaySteps`, along (1 − step / `decaySteps`)^`power`.
   public static func polynomialDecay(
-    _ initial: Double, decaySteps: Int, endLearningRate end: Double = 0.0001, power: Double = 1, cycle: Bool = false
+    _ initial: Double, decaySteps: Int, endLearningRate end: Double = 0.0001, power: Double = 1,
+    cycle: Bool = false
   ) -> LearningRateSchedule {
     let config: [String: ConfigValue] = [
       "initial_learning_rate": .number(initial), "decay_steps": .integer(decaySteps),
@@ -163,7 +167,8 @@ extension LearningRateSchedule {
     _ initial: Double, decaySteps: Int, decayRate: Double, staircase: Bool = false
   ) -> LearningRateSchedule {
     let config: [String: ConfigValue] = [
-      "initial_learning_rate": .number(initial), "decay_steps": .integer(decaySteps), "decay_rate": .number(decayRate),
+      "initial_learning_rate": .number(initial), "decay_steps": .integer(decaySteps),
+      "decay_rate": .number(decayRate),
       "staircase": .bool(staircase),
     ]
     return LearningRateSchedule(.inverseTimeDecay, config)
@@ -183,7 +188,8 @@ extension LearningRateSchedule {
 
   /// Cosines one after the other, each `periodGrowth` times as long and `scaleGrowth` times as high as the one before.
   public static func cosineDecayRestarts(
-    _ initial: Double, firstDecaySteps: Int, periodGrowth: Double = 2, scaleGrowth: Double = 1, alpha: Double = 0
+    _ initial: Double, firstDecaySteps: Int, periodGrowth: Double = 2, scaleGrowth: Double = 1,
+    alpha: Double = 0
   ) -> LearningRateSchedule {
     let config: [String: ConfigValue] = [
       "initial_learning_rate": .number(initial), "first_decay_steps": .integer(firstDecaySteps),

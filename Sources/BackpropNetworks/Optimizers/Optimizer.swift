@@ -86,7 +86,9 @@ open class Optimizer: @unchecked Sendable {
   public var learningRate: Double {
     get { Double((rate?.stored ?? schedule!(iteration.stored)).floats[0]) }
     set {
-      guard let rate else { programmerError("\(name): a schedule decides the learning rate; it can't be set") }
+      guard let rate else {
+        programmerError("\(name): a schedule decides the learning rate; it can't be set")
+      }
       rate.store(Tensor(Float(newValue)))
     }
   }
@@ -189,7 +191,8 @@ private struct OptimizerState: Sendable {
     for weight in new where states[ObjectIdentifier(weight)] == nil {
       func variable(_ name: String, _ value: Double) -> Variable {
         let path = weight.path.replacing("/", with: "_") + "_" + name
-        return Variable(Tensor(repeating: value, shape: weight.shape, dtype: weight.variable.dtype), name: path)
+        return Variable(
+          Tensor(repeating: value, shape: weight.shape, dtype: weight.variable.dtype), name: path)
       }
       weights.append(weight)
       states[ObjectIdentifier(weight)] = WeightState(

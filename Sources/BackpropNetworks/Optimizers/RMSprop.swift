@@ -18,17 +18,21 @@ public final class RMSprop: Optimizer, @unchecked Sendable {
   }
 
   public convenience init(
-    learningRate: some LearningRateConvertible = 0.001, rho: Double = 0.9, momentum: Double = 0, epsilon: Double = 1e-7, centered: Bool = false,
-    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil, globalClipNorm: Double? = nil,
+    learningRate: some LearningRateConvertible = 0.001, rho: Double = 0.9, momentum: Double = 0,
+    epsilon: Double = 1e-7, centered: Bool = false,
+    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil,
+    globalClipNorm: Double? = nil,
     useEMA: Bool = false, emaMomentum: Double = 0.99, emaOverwriteFrequency: Int? = nil,
-    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil, excludeFromWeightDecay: [String] = [],
+    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil,
+    excludeFromWeightDecay: [String] = [],
     name: String = "rmsprop"
   ) {
     var config = OptimizerOptions.config(
       learningRate: learningRate, weightDecay: weightDecay, clipNorm: clipNorm, clipValue: clipValue,
       globalClipNorm: globalClipNorm, useEMA: useEMA, emaMomentum: emaMomentum,
       emaOverwriteFrequency: emaOverwriteFrequency, lossScaleFactor: lossScaleFactor,
-      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay, name: name)
+      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay,
+      name: name)
     config["rho"] = .number(rho)
     config["momentum"] = .number(momentum)
     config["epsilon"] = .number(epsilon)

@@ -15,16 +15,19 @@ public final class SGD: Optimizer, @unchecked Sendable {
 
   public convenience init(
     learningRate: some LearningRateConvertible = 0.01, momentum: Double = 0, nesterov: Bool = false,
-    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil, globalClipNorm: Double? = nil,
+    weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil,
+    globalClipNorm: Double? = nil,
     useEMA: Bool = false, emaMomentum: Double = 0.99, emaOverwriteFrequency: Int? = nil,
-    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil, excludeFromWeightDecay: [String] = [],
+    lossScaleFactor: Double? = nil, gradientAccumulationSteps: Int? = nil,
+    excludeFromWeightDecay: [String] = [],
     name: String = "sgd"
   ) {
     var config = OptimizerOptions.config(
       learningRate: learningRate, weightDecay: weightDecay, clipNorm: clipNorm, clipValue: clipValue,
       globalClipNorm: globalClipNorm, useEMA: useEMA, emaMomentum: emaMomentum,
       emaOverwriteFrequency: emaOverwriteFrequency, lossScaleFactor: lossScaleFactor,
-      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay, name: name)
+      gradientAccumulationSteps: gradientAccumulationSteps, excludeFromWeightDecay: excludeFromWeightDecay,
+      name: name)
     config["momentum"] = .number(momentum)
     config["nesterov"] = .bool(nesterov)
     self.init(config: config)

@@ -49,13 +49,16 @@ public struct Constraint: KerasForm {
     _ minimum: Double = 0, _ maximum: Double = 1, rate: Double = 1, axes: [Int] = [0]
   ) -> Constraint {
     let config: [String: ConfigValue] = [
-      "min_value": .number(minimum), "max_value": .number(maximum), "rate": .number(rate), "axis": Self.axes(axes),
+      "min_value": .number(minimum), "max_value": .number(maximum), "rate": .number(rate),
+      "axis": Self.axes(axes),
     ]
     return Constraint(.minMaxNorm, config)
   }
 
   /// Norms along `axes` of 1.
-  public static func unitNorm(axes: [Int] = [0]) -> Constraint { Constraint(.unitNorm, ["axis": Self.axes(axes)]) }
+  public static func unitNorm(axes: [Int] = [0]) -> Constraint {
+    Constraint(.unitNorm, ["axis": Self.axes(axes)])
+  }
 
   private var axes: [Int] { value("axis").elements.map { $0.compactMap(\.int) } ?? [integer("axis")] }
 

@@ -118,7 +118,9 @@ package struct KerasObject: Hashable, Sendable, Codable {
     }
     let container = try decoder.container(keyedBy: Key.self)
     // The keys as they stand and as a decoder that converts keys hands them out.
-    func key(_ name: String) -> Key { container.contains(Key(name)) ? Key(name) : Key(KerasNaming.camel(name)) }
+    func key(_ name: String) -> Key {
+      container.contains(Key(name)) ? Key(name) : Key(KerasNaming.camel(name))
+    }
     module = try container.decodeIfPresent(String.self, forKey: key("module"))
     className = try container.decode(String.self, forKey: key("class_name"))
     config = try container.decodeIfPresent([String: ConfigValue].self, forKey: key("config")) ?? [:]

@@ -60,7 +60,9 @@ extension KerasForm {
 
   /// The kind where the name was checked before.
   var kind: Kind {
-    guard let kind = Self.kind(named: className) else { programmerError("unknown \(Self.noun) '\(className)'") }
+    guard let kind = Self.kind(named: className) else {
+      programmerError("unknown \(Self.noun) '\(className)'")
+    }
     return kind
   }
 
@@ -111,7 +113,9 @@ package enum KerasJSON {
     return try encoder.encode(value)
   }
 
-  package static func decode<Value: Decodable>(_ type: Value.Type = Value.self, from data: Data) throws -> Value {
+  package static func decode<Value: Decodable>(_ type: Value.Type = Value.self, from data: Data) throws
+    -> Value
+  {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .custom { Key(KerasNaming.camel($0.last!.stringValue)) }
     return try decoder.decode(type, from: data)

@@ -11,7 +11,8 @@ enum KerasNaming {
       let before = position > 0 ? characters[position - 1] : nil
       if character.isUppercase {
         let startsWord =
-          before.map { $0.isLowercase || $0.isNumber || ($0.isUppercase && next?.isLowercase == true) } ?? false
+          before.map { $0.isLowercase || $0.isNumber || ($0.isUppercase && next?.isLowercase == true) }
+          ?? false
         if startsWord {
           result.append("_")
           lettersInWord = 0

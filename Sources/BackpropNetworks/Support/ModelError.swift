@@ -36,7 +36,8 @@ extension ModelError {
   static func unknown(_ what: String, _ name: String, among names: [String]) -> ModelError {
     let nearest = names.map { ($0, editDistance($0.lowercased(), name.lowercased())) }.min { $0.1 < $1.1 }
     let isNear = nearest.map { $0.1 <= max(2, name.count / 3) } ?? false
-    let wayOut = isNear ? "did you mean '\(nearest!.0)'?" : "there are: \(names.sorted().joined(separator: ", "))"
+    let wayOut =
+      isNear ? "did you mean '\(nearest!.0)'?" : "there are: \(names.sorted().joined(separator: ", "))"
     return ModelError(.unknownName, "unknown \(what) '\(name)'; \(wayOut)")
   }
 }

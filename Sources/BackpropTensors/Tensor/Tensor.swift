@@ -56,7 +56,7 @@ public struct Tensor: Sendable {
     package let kind: Kind
     package let tensor: Tensor
 
-    init(_ tensor: Tensor, kind: Kind) {
+    package init(_ tensor: Tensor, kind: Kind) {
       self.kind = kind
       self.tensor = tensor
     }

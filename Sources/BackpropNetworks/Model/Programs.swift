@@ -1,0 +1,90 @@
+import BackpropTensors
+
+/// The compiled programs of a model, kept between calls. Only touched inside ``Engine/exclusively(_:)``.
+final class ProgramCache: @unchecked Sendable {
+  enum Purpose: Hashable { case train, test, predict }
+
+  /// What a program was recorded for.
+  struct Key: Hashable {
+    var purpose: Purpose
+    /// Of the arguments: row numbers, or batches.
+    var inputs: [TensorType]
+    /// The data that the program reads where it lies, and how it is scaled.
+    var columns: [ColumnKey] = []
+    var classWeights: [Float] = []
+    var hasSampleWeights = false
+    var labelCount = 0
+  }
+
+  struct ColumnKey: Hashable {
+    /// nil where the data comes as an argument.
+    var storage: ObjectIdentifier?
+    var type: TensorType
+    var scale: Float
+    var shift: Float
+
+    init(_ column: Column, isCaptured: Bool) {
+      storage = isCaptured ? ObjectIdentifier(column.stored.storage()) : nil
+      type = column.stored.type
+      if !isCaptured { type.shape = [] }
+      scale = column.scale
+      shift = column.shift
+    }
+  }
+
+  private static let capacity = 16
+  private var programs: [(key: Key, program: Program)] = []
+  private var signature: [ObjectIdentifier] = []
+
+  private var outputs: (inputs: [TensorType], types: [TensorType])?
+
+  func removeAll() {
+    programs = []
+    outputs = nil
+  }
+
+  /// What the model gives for inputs of these types; recorded again only when others than last time are asked for.
+  func outputTypes(of model: Model, for inputs: [TensorType]) -> [TensorType] {
+    if let outputs, outputs.inputs == inputs { return outputs.types }
+    let types = model.outputTypes(inputs)
+    outputs = (inputs, types)
+    return types
+  }
+
+  /// Forgets everything when what is trained has changed since the last call.
+  func validate(_ signature: [ObjectIdentifier]) {
+    if signature != self.signature { removeAll() }
+    self.signature = signature
+  }
+
+  func program(_ key: Key, name: String, _ body: ([Tensor]) -> [Tensor]) -> Program {
+    if let position = programs.firstIndex(where: { $0.key == key }) {
+      programs.append(programs.remove(at: position))
+      return programs.last!.program
+    }
+    let program = Program.compile(inputs: key.inputs, name: name, body)
+    programs.append((key, program))
+    if programs.count > Self.capacity { programs.removeFirst() }
+    return program
+  }
+
+  /// The plan of the largest program for a purpose.
+  func plan(_ purpose: Purpose) -> Plan? {
+    programs.filter { $0.key.purpose == purpose }.map(\.program.plan).max { $0.flops < $1.flops }
+  }
+
+  /// The program for a purpose that does most work: for looking at its kernels.
+  func largest(_ purpose: Purpose) -> Program? {
+    programs.filter { $0.key.purpose == purpose }.map(\.program).max { $0.plan.flops < $1.plan.flops }
+  }
+}
+
+extension Model {
+  /// Forgets programs that were recorded when other weights were trained.
+  func validatePrograms() {
+    programs.validate(trainableWeights.map { ObjectIdentifier($0) } + weights.map { ObjectIdentifier($0) })
+  }
+
+  /// The compiled training step, to look at its kernels and its plan; nil before `fit`.
+  package var trainingProgram: Program? { programs.largest(.train) }
+}

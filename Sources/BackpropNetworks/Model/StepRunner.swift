@@ -1,0 +1,207 @@
+import BackpropTensors
+
+/// Runs training steps: checks what comes in, compiles a program for each batch shape, or runs eagerly.
+///
+/// Used by one thread, inside ``Engine/exclusively(_:)``.
+final class StepRunner {
+  private let model: Model
+  private var step: TrainingStep
+  private let memory: MemoryRows?
+  /// The program for full batches, and for the partial one at the end.
+  private var programs: [Int: Program] = [:]
+  private var current: (count: Int, program: Program)?
+  private var checkedBatches: Set<[TensorType]> = []
+  private var failed: (inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?)?
+  private var failedLoss = Double.nan
+
+  /// Rows in memory, read where they lie.
+  init(_ model: Model, training memory: MemoryRows, batchSize: Int, classWeight: [Int: Double]?) throws {
+    self.model = model
+    self.memory = memory
+    step = TrainingStep(model: model, state: try model.requireCompiled(for: "fit"))
+    try DataChecks.finite(memory.inputs, "the input")
+    try DataChecks.finite(memory.labels, "the labels")
+    if let weights = memory.sampleWeights { try DataChecks.finite([weights], "the sample weights") }
+    let count = min(batchSize, memory.range.count)
+    let predictions = try prepare(
+      memory.types(memory.inputs, rows: count), memory.types(memory.labels, rows: count))
+    if let loss = step.state.loss, let classes = loss.classCount(for: predictions),
+      let labels = memory.labels.first
+    {
+      try DataChecks.labels(labels, classes: classes, ignoring: loss.ignoredClass)
+    }
+    try setClassWeights(classWeight, predictions, memory.labels.first)
+  }
+
+  /// Batches that come as tensors.
+  init(_ model: Model, classWeight: [Int: Double]?) throws {
+    self.model = model
+    memory = nil
+    step = TrainingStep(model: model, state: try model.requireCompiled(for: "fit"))
+    try setClassWeights(classWeight, nil, nil)
+  }
+
+  private func setClassWeights(_ weights: [Int: Double]?, _ predictions: Shape?, _ labels: Column?) throws {
+    guard let weights else { return }
+    if let bad = weights.first(where: { $0.key < 0 || !$0.value.isFinite || $0.value < 0 }) {
+      throw ModelError(.argument, "classWeight: class \(bad.key) has weight \(bad.value)")
+    }
+    let largest = max(weights.keys.max() ?? 0, (predictions?.dimensions.last ?? 1) - 1, 1)
+    step.classWeights = Tensor((0...largest).map { Float(weights[$0] ?? 1) })
+  }
+
+  /// Builds the model, checks shapes against the loss, resolves metrics; gives the predictions' shape.
+  private func prepare(_ inputs: [TensorType], _ labels: [TensorType]) throws -> Shape {
+    try model.prepare(inputs.map(\.shape), random: model.random)
+    let predictions = model.programs.outputTypes(of: model, for: inputs)
+    if let loss = step.state.loss {
+      guard let label = labels.first else { throw ModelError(.data, "the loss \(loss.name) needs labels") }
+      try loss.check(labels: label, predictions: predictions[0])
+    }
+    model.compiled.withLock { $0?.resolve(labels: labels.first?.shape, predictions: predictions[0].shape) }
+    step = TrainingStep(
+      model: model, state: try model.requireCompiled(for: "fit"), classWeights: step.classWeights)
+    model.validatePrograms()
+    step.state.optimizer.build(model.trainableWeights)
+    return predictions[0].shape
+  }
+
+  func resetTrackers() { step.state.resetTrackers() }
+  var logs: Logs { step.state.logs }
+
+  // MARK: Rows in memory
+
+  /// One step on these rows. False: the loss wasn't finite, and nothing was changed.
+  func train(_ rows: UnsafeBufferPointer<Int32>) -> Bool {
+    if step.state.runsEagerly { return trainEagerly(rows) }
+    let program = program(count: rows.count)
+    program.input(0).copyMemory(from: rows.baseAddress!, byteCount: rows.count * MemoryLayout<Int32>.size)
+    if program.run() { return true }
+    failedLoss = Double(program.output(0).load(as: Float.self))
+    keepFailed(rows)
+    return false
+  }
+
+  private func program(count: Int) -> Program {
+    if let current, current.count == count { return current.program }
+    let program = programs[count] ?? makeProgram(count: count)
+    programs[count] = program
+    current = (count, program)
+    return program
+  }
+
+  private func makeProgram(count: Int) -> Program {
+    let memory = memory!
+    var key = ProgramCache.Key(purpose: .train, inputs: [TensorType([count], .int32)])
+    key.columns = memory.columns.map { ProgramCache.ColumnKey($0, isCaptured: true) }
+    key.classWeights = step.classWeights?.floats ?? []
+    key.hasSampleWeights = memory.sampleWeights != nil
+    key.labelCount = memory.labels.count
+    return model.programs.program(key, name: "training step of \(count) rows") { [step] arguments in
+      let parts = memory.parts(memory.columns.map { $0.rows(at: arguments[0]) })
+      return [step.train(parts.inputs, parts.labels, parts.sampleWeights)]
+    }
+  }
+
+  private func gathered(_ rows: UnsafeBufferPointer<Int32>) -> (
+    inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?
+  ) {
+    let memory = memory!
+    let indices = Tensor(Array(rows))
+    return memory.parts(memory.columns.map { $0.rows(at: indices) })
+  }
+
+  private func keepFailed(_ rows: UnsafeBufferPointer<Int32>) { failed = gathered(rows) }
+
+  private func trainEagerly(_ rows: UnsafeBufferPointer<Int32>) -> Bool {
+    let parts = gathered(rows)
+    return trainEagerly(parts.inputs, parts.labels, parts.sampleWeights)
+  }
+
+  private func trainEagerly(_ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?) -> Bool {
+    let random = model.random.state.stored
+    let loss = step.train(inputs, labels, sampleWeights).item()
+    if loss.isFinite { return true }
+    model.random.state.store(random)
+    failedLoss = loss
+    failed = (inputs, labels, sampleWeights)
+    return false
+  }
+
+  // MARK: Batches
+
+  /// One step on this batch. False: the loss wasn't finite, and nothing was changed.
+  func train(_ batch: Batch) throws -> Bool {
+    try check(batch)
+    if step.state.runsEagerly { return trainEagerly(batch.inputs, batch.labels, batch.sampleWeights) }
+    let tensors = batch.tensors
+    let key = batch.key(.train, step.classWeights)
+    let program = model.programs.program(key, name: "training step of \(batch.count) rows") {
+      [step] arguments in
+      let parts = batch.parts(arguments)
+      return [step.train(parts.inputs, parts.labels, parts.sampleWeights)]
+    }
+    for (position, tensor) in tensors.enumerated() {
+      tensor.withUnsafeBytes {
+        program.input(position).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+      }
+    }
+    if program.run() { return true }
+    failedLoss = Double(program.output(0).load(as: Float.self))
+    failed = (batch.inputs, batch.labels, batch.sampleWeights)
+    return false
+  }
+
+  private func check(_ batch: Batch) throws {
+    _ = try DataChecks.count(
+      batch.inputs.map { Column($0) }, batch.labels.map { Column($0) }, batch.sampleWeights.map { Column($0) }
+    )
+    let types = batch.tensors.map(\.type)
+    if !checkedBatches.contains(types) {
+      _ = try prepare(batch.inputs.map(\.type), batch.labels.map(\.type))
+      if checkedBatches.count > 64 { checkedBatches = [] }
+      checkedBatches.insert(types)
+    }
+    if let loss = step.state.loss, let labels = batch.labels.first {
+      let predictions = model.predictionShape(for: batch.inputs.map(\.type))
+      if let classes = loss.classCount(for: predictions) {
+        try DataChecks.labels(Column(labels), classes: classes, ignoring: loss.ignoredClass)
+      }
+    }
+  }
+
+  // MARK: Failure
+
+  func trainingError(step number: Int, epoch: Int) -> TrainingError {
+    let failed = failed!
+    let (path, cause) = Diagnosis(step: step).cause(failed.inputs, failed.labels, failed.sampleWeights)
+    return TrainingError(step: number, epoch: epoch, loss: failedLoss, path: path, cause: cause)
+  }
+}
+
+extension Batch {
+  var tensors: [Tensor] { inputs + labels + (sampleWeights.map { [$0] } ?? []) }
+
+  func parts(_ tensors: [Tensor]) -> (inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?) {
+    let labelsEnd = inputs.count + labels.count
+    return (
+      Array(tensors[..<inputs.count]), Array(tensors[inputs.count..<labelsEnd]),
+      sampleWeights == nil ? nil : tensors[labelsEnd]
+    )
+  }
+
+  func key(_ purpose: ProgramCache.Purpose, _ classWeights: Tensor?) -> ProgramCache.Key {
+    var key = ProgramCache.Key(purpose: purpose, inputs: tensors.map(\.type))
+    key.classWeights = classWeights?.floats ?? []
+    key.hasSampleWeights = sampleWeights != nil
+    key.labelCount = labels.count
+    return key
+  }
+}
+
+extension Model {
+  /// The shape of the first output, remembered for the inputs asked for last.
+  func predictionShape(for inputs: [TensorType]) -> Shape {
+    programs.outputTypes(of: self, for: inputs)[0].shape
+  }
+}
