@@ -26,7 +26,12 @@ let package = Package(
       linkerSettings: [.linkedLibrary("z")]),
     // No pkgConfig: it would put the system's library folder before that of another oneDNN.
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-    .target(name: "Backprop", dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData"]),
+    .target(
+      name: "BackpropFiles", dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData", "CZlib"],
+      linkerSettings: [.linkedLibrary("z")]),
+    .target(
+      name: "Backprop",
+      dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData", "BackpropFiles"]),
     .executableTarget(name: "BackpropCLI", dependencies: ["Backprop"]),
 
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
@@ -34,6 +39,7 @@ let package = Package(
     .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors"]),
     .testTarget(name: "BackpropNetworksTests", dependencies: ["Backprop"]),
     .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
+    .testTarget(name: "BackpropFilesTests", dependencies: ["BackpropFiles", "CZlib"]),
     .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),
   ],
   swiftLanguageModes: [.v6]

@@ -75,7 +75,7 @@ struct IDXTests {
     )
     #expect(
       message { try IDX.save(Tensor([1] as [UInt8]), to: folder.path + "/no/a.idx") }
-        == "\(folder.path)/no/a.idx: expected to make a temporary file beside it, found No such file or directory"
+        == "\(folder.path)/no/a.idx: expected to open the folder \(folder.path)/no, found No such file or directory"
     )
     #expect(try IDX.load(path).integers == [1])
   }

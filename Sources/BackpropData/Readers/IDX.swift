@@ -72,7 +72,10 @@ public enum IDX {
     var payload = tensor.withUnsafeBytes { Array($0) }
     payload.withUnsafeMutableBytes { swapBigEndian($0, width: element.size) }
     let header = IDXHeader(element: element, dimensions: dimensions, payloadSize: payload.count)
-    try writeAtomically([header.encoded, payload], to: path)
+    try AtomicFile.write(to: path) { file in
+      try file.write(header.encoded)
+      try file.write(payload)
+    }
   }
 }
 

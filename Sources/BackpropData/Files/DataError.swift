@@ -1,4 +1,5 @@
-/// What a reader says of data it can't use: which file, where in it, what should stand there and what does.
+/// What a reader says of data it can't use, and a writer of a file it can't write: which file, where in it, what should
+/// stand there and what does.
 ///
 /// ```swift
 /// do { _ = try CSV.load("wine.csv", label: .last) } catch let error as DataError {
@@ -9,6 +10,8 @@ public struct DataError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A place in a file. Lines and columns count from 1, offsets (in bytes, after decompression) from 0.
   public enum Place: Equatable, Sendable {
     case wholeFile
+    /// A part that has a name: a member of an archive, an object of an HDF5 file, a key of a configuration.
+    case part(String)
     case offset(Int)
     case line(Int)
     case field(line: Int, column: Int)
@@ -34,6 +37,7 @@ public struct DataError: Error, Equatable, Sendable, CustomStringConvertible {
     let location =
       switch place {
       case .wholeFile: ""
+      case .part(let name): "\(name): "
       case .offset(let offset): "offset \(offset): "
       case .line(let line): "line \(line): "
       case .field(let line, let column): "line \(line), column \(column): "
@@ -43,7 +47,7 @@ public struct DataError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// The first bytes of something unreadable, fit for one line of a message: quoted, control characters as `\u{…}`.
-func excerpt(_ bytes: some Collection<UInt8>) -> String {
+package func excerpt(_ bytes: some Collection<UInt8>) -> String {
   let limit = 40
   let text = String(decoding: bytes.prefix(limit), as: UTF8.self)
   var quoted = "'"

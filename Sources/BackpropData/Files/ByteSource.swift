@@ -7,7 +7,7 @@
 #endif
 
 /// Bytes that come in order, so that a reader can look at the header before it takes memory for the rest.
-protocol ByteSource: AnyObject {
+package protocol ByteSource: AnyObject {
   /// What messages call this source: a path, mostly.
   var name: String { get }
   /// No more bytes than this can still come. A bound to check declared sizes against, not a promise.
@@ -51,14 +51,14 @@ final class MemorySource: ByteSource {
 }
 
 /// A regular file, read with `read`: a mapped file that somebody truncates would kill the process.
-final class FileSource: ByteSource {
-  let name: String
-  let size: Int
+package final class FileSource: ByteSource {
+  package let name: String
+  package let size: Int
   private let descriptor: Int32
   private var position = 0
 
   /// - Throws: `DataError` when the file can't be opened or isn't a regular file.
-  init(_ path: String) throws {
+  package init(_ path: String) throws {
     name = path
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -75,9 +75,9 @@ final class FileSource: ByteSource {
 
   deinit { if descriptor >= 0 { close(descriptor) } }
 
-  var mostRemaining: Int { size - position }
+  package var mostRemaining: Int { size - position }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+  package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     // Never past the size seen at the start: what a writer appends meanwhile belongs to the next reader.
     let wanted = min(buffer.count, size - position)
     if wanted == 0 { return 0 }
@@ -100,8 +100,26 @@ final class FileSource: ByteSource {
     }
   }
 
+  /// Fills `buffer` from `offset` on, whatever `read(into:)` has done.
+  ///
+  /// - Throws: `DataError` when the file has become shorter since it was opened, or can't be read.
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    var filled = 0
+    while filled < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+      let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + filled))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else {
+        throw DataError(
+          file: name, place: .offset(offset + filled), expected: "\(rest.count) more bytes",
+          found: count == 0 ? "the end of the file" : describeErrno(errno))
+      }
+      filled += count
+    }
+  }
+
   /// The whole file.
-  static func bytes(of path: String) throws -> [UInt8] {
+  package static func bytes(of path: String) throws -> [UInt8] {
     let source = try FileSource(path)
     return try [UInt8](unsafeUninitializedCapacity: source.size) { buffer, count in
       count = try source.readFully(into: UnsafeMutableRawBufferPointer(buffer))
@@ -110,4 +128,4 @@ final class FileSource: ByteSource {
 }
 
 /// The C library's words for an error number: "No such file or directory".
-func describeErrno(_ code: Int32) -> String { String(cString: strerror(code)) }
+package func describeErrno(_ code: Int32) -> String { String(cString: strerror(code)) }

@@ -1,0 +1,76 @@
+import CZlib
+import Testing
+
+@testable import BackpropFiles
+
+@Suite("Zip files")
+struct ZipTests {
+  static func sample() -> [UInt8] {
+    var writer = ZipWriter()
+    writer.add("a.json", Array("{}".utf8))
+    writer.add("empty", [UInt8]())
+    writer.add("ü/b.h5", [.bytes([1, 2, 3]), .tensor(counting([2], .float32)), .bytes([9])])
+    return joined(writer.pieces())
+  }
+
+  @Test("what is written reads back, in order")
+  func roundTrip() throws {
+    let archive = try ZipArchive(ByteRegion(Self.sample(), name: "memory"))
+    #expect(archive.members.map(\.name) == ["a.json", "empty", "ü/b.h5"])
+    let contents = try archive.members.map { member in
+      let region = try archive.contents(of: member)
+      return try region.bytes(at: 0, count: region.count)
+    }
+    #expect(contents == [Array("{}".utf8), [], [1, 2, 3, 0, 0, 0, 0, 0, 0, 0x80, 0x3F, 9]])
+  }
+
+  /// The sizes of `streamed` stand behind it, as they do in a pipe.
+  @Test("deflated members, as Python writes them")
+  func deflated() throws {
+    let archive = try ZipArchive(ByteRegion(path: fixture("deflated.zip")))
+    let text = Array(String(repeating: "abc", count: 1000).utf8)
+    for name in ["text", "streamed"] {
+      let member = try #require(archive.member(name))
+      let region = try archive.contents(of: member)
+      #expect(region.count == 3000)
+      #expect(try region.bytes(at: 0, count: 3000) == text)
+    }
+  }
+
+  @Test("a changed byte of a member is noticed by its checksum")
+  func checksum() throws {
+    var bytes = Self.sample()
+    bytes[36] ^= 1
+    let text = message {
+      let archive = try ZipArchive(ByteRegion(bytes, name: "x.keras"))
+      _ = try archive.contents(of: archive.members[0])
+    }
+    #expect(text.hasPrefix("x.keras: a.json: expected the checksum "), "\(text)")
+    #expect(text.hasSuffix(": the file is damaged"))
+  }
+
+  @Test(
+    "other files are refused in words",
+    arguments: [
+      ([], "directory at the end, found no directory: the file is cut short or of another kind"),
+      (
+        Array("PK\u{3}\u{4} and nothing more".utf8),
+        "found no directory: the file is cut short or of another kind"
+      ),
+    ] as [([UInt8], String)])
+  func refused(_ bytes: [UInt8], _ words: String) {
+    let text = message { _ = try ZipArchive(ByteRegion(bytes, name: "x.zip")) }
+    #expect(text.hasPrefix("x.zip: ") && text.hasSuffix(words), "\(text)")
+  }
+
+  static func readAll(_ bytes: [UInt8]) {
+    guard let archive = try? ZipArchive(ByteRegion(bytes, name: "damaged")) else { return }
+    for member in archive.members { _ = try? archive.contents(of: member) }
+  }
+
+  @Test("no damage makes the reader trap")
+  func damage() throws {
+    forEachDamaged(Self.sample(), Self.readAll)
+    forEachDamaged(try bytes(of: fixture("deflated.zip")), Self.readAll)
+  }
+}
