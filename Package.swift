@@ -15,7 +15,7 @@ let package = Package(
       linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp", .when(platforms: [.linux]))]),
     .target(
       name: "CKernels",
-      linkerSettings: [.linkedLibrary("gomp", .when(platforms: [.linux])), .linkedLibrary("m")]),
+      linkerSettings: [.linkedLibrary("m")]),
 
     .target(name: "OneDNN", dependencies: ["COneDNN"]),
     .target(name: "BackpropTensors", dependencies: ["CKernels", "OneDNN"]),

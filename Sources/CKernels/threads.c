@@ -1,5 +1,18 @@
-// The one parallel loop. On Linux it runs on libgomp's pool, which is oneDNN's too; elsewhere on Dispatch, or serially.
+// The one parallel loop, on a pool of its own.
+//
+// libgomp's pool, which oneDNN uses, makes every thread enter every loop: when another process has one of the cores,
+// each of a training step's twenty loops waits for the scheduler (measured on two cores with a compiler running beside:
+// a step took 10 to 20 times as long). Here the caller never waits for a thread that hasn't begun: pieces of a loop are
+// claimed one by one, each thread first its own neighbouring ones, then others' from the far end. A thread that comes
+// late finds nothing to do. Which thread runs a piece doesn't change what it computes.
+#define _GNU_SOURCE  // CPU_COUNT
 #include "threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "ckernels.h"
 
@@ -7,106 +20,222 @@ void ck_run(const ck_call *calls, int64_t count) {
   for (int64_t i = 0; i < count; i++) calls[i].run(calls[i].context);
 }
 
+#define MAX_THREADS 64
+/// A waiting thread looks for work this often before it sleeps: about 50 µs, longer than the gap between two loops of a
+/// step, shorter than anybody would notice.
+#define SPINS 1500
+
+#if defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define PAUSE() __asm__ volatile("yield")
+#else
+#define PAUSE() ((void)0)
+#endif
+
+/// Pieces first ..< last of one thread's share, with the number of the loop they belong to: a late thread that still
+/// has an older number in mind claims nothing.
 typedef struct {
-  int64_t count, grain, pieces;
+  _Alignas(64) _Atomic uint64_t claim;
+} share;
+
+#define PIECE_BITS 20
+#define MAX_PIECES ((1 << PIECE_BITS) - 1)
+#define NUMBER_MASK 0xffffff
+
+static struct {
+  pthread_mutex_t owner;  // who has the pool
+  // Of the loop that runs now: written by the owner before its number is published, and not again before all pieces
+  // that were claimed are done.
   void (*body)(void *context, int64_t begin, int64_t end);
   void *context;
+  int64_t count, grain;
   int workers;
-  bool whole_shares;
-} loop;
+  share shares[MAX_THREADS];
+  _Alignas(64) _Atomic uint64_t number;
+  _Alignas(64) _Atomic int64_t done;
+  // Sleeping.
+  _Alignas(64) _Atomic int sleeping;
+  pthread_mutex_t sleep_lock;
+  pthread_cond_t wake;
+  int started;  // threads of the pool, without the callers
+} pool = {
+  .owner = PTHREAD_MUTEX_INITIALIZER, .sleep_lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-static void run_pieces(const loop *l, int64_t first, int64_t last) {
-  for (int64_t piece = first; piece < last; piece++) {
-    const int64_t begin = piece * l->grain;
-    const int64_t end = begin + l->grain < l->count ? begin + l->grain : l->count;
-    l->body(l->context, begin, end);
-  }
-}
+static _Thread_local int thread_limit;  // 0: not set
+static _Thread_local bool is_inside;    // runs a piece of a loop: loops inside it run where they are
 
-/// Neighbouring pieces stay on one worker, so that it walks through memory in order.
-static void run_share(const loop *l, int64_t worker, int64_t workers) {
-  const int64_t first = l->pieces * worker / workers, last = l->pieces * (worker + 1) / workers;
-  if (!l->whole_shares) {
-    run_pieces(l, first, last);
-  } else if (first < last) {
-    l->body(l->context, first, last);
-  }
-}
-
+static int available_threads(void) {
+  static _Atomic int known;
+  int count = atomic_load_explicit(&known, memory_order_relaxed);
+  if (count > 0) return count;
+  const char *wanted = getenv("OMP_NUM_THREADS");
+  count = wanted ? atoi(wanted) : 0;
 #if defined(__linux__)
-
-// libgomp's entry points; the Swift toolchain's clang brings no omp.h.
-extern void GOMP_parallel(void (*function)(void *), void *data, unsigned threads, unsigned flags);
-extern int omp_get_max_threads(void);
-extern void omp_set_num_threads(int);
-extern int omp_get_thread_num(void);
-extern int omp_get_num_threads(void);
-extern int omp_in_parallel(void);
-
-int ck_thread_count(void) { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
-void ck_set_thread_count(int count) { omp_set_num_threads(count < 1 ? 1 : count); }
-
-static void enter(void *context) {
-  const loop *l = context;
-  run_share(l, omp_get_thread_num(), omp_get_num_threads());
+  if (count < 1) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+  }
+#endif
+  if (count < 1) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  if (count < 1) count = 1;
+  if (count > MAX_THREADS) count = MAX_THREADS;
+  atomic_store_explicit(&known, count, memory_order_relaxed);
+  return count;
 }
-
-static void fork_join(loop *l) { GOMP_parallel(enter, l, (unsigned)l->workers, 0); }
-
-#elif defined(__APPLE__)
-
-#include <dispatch/dispatch.h>
-#include <unistd.h>
-
-static _Thread_local int limit = 0;
 
 int ck_thread_count(void) {
-  if (limit == 0) limit = (int)sysconf(_SC_NPROCESSORS_ONLN);
-  return limit < 1 ? 1 : limit;
-}
-void ck_set_thread_count(int count) { limit = count < 1 ? 1 : count; }
-
-static void enter(void *context, size_t worker) {
-  const loop *l = context;
-  run_share(l, (int64_t)worker, l->workers);
+  if (is_inside) return 1;
+  return thread_limit > 0 ? thread_limit : available_threads();
 }
 
-static void fork_join(loop *l) {
-  dispatch_apply_f((size_t)l->workers, DISPATCH_APPLY_AUTO, l, enter);
+void ck_set_thread_count(int count) { thread_limit = count < 1 ? 1 : count > MAX_THREADS ? MAX_THREADS : count; }
+
+// MARK: Claiming
+
+static inline uint64_t pack(uint64_t number, uint64_t first, uint64_t last) {
+  return (number & NUMBER_MASK) << (2 * PIECE_BITS) | first << PIECE_BITS | last;
 }
 
-#else
+/// One piece of a share of loop `number`, from the front or from the end; -1 when none is left.
+static int64_t claim(share *s, uint64_t number, bool from_end) {
+  uint64_t seen = atomic_load_explicit(&s->claim, memory_order_acquire);
+  for (;;) {
+    const uint64_t first = seen >> PIECE_BITS & MAX_PIECES, last = seen & MAX_PIECES;
+    if (seen >> (2 * PIECE_BITS) != (number & NUMBER_MASK) || first >= last) return -1;
+    const uint64_t next = from_end ? pack(number, first, last - 1) : pack(number, first + 1, last);
+    if (atomic_compare_exchange_weak_explicit(
+          &s->claim, &seen, next, memory_order_acq_rel, memory_order_acquire)) {
+      return (int64_t)(from_end ? last - 1 : first);
+    }
+  }
+}
 
-int ck_thread_count(void) { return 1; }
-void ck_set_thread_count(int count) { (void)count; }
-static void fork_join(loop *l) { run_share(l, 0, 1); }
+/// The pool's fields are read only with a piece in hand: the owner waits for it, so they stay what they are.
+static void run_piece(int64_t piece) {
+  const int64_t begin = piece * pool.grain;
+  const int64_t end = begin + pool.grain < pool.count ? begin + pool.grain : pool.count;
+  pool.body(pool.context, begin, end);
+  atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
+}
 
-#endif
+static void work(uint64_t number, int self, int workers) {
+  int64_t piece;
+  while ((piece = claim(&pool.shares[self], number, false)) >= 0) run_piece(piece);
+  for (int step = 1; step < workers; step++) {
+    share *other = &pool.shares[(self + step) % workers];
+    while ((piece = claim(other, number, true)) >= 0) run_piece(piece);
+  }
+}
+
+// MARK: The pool's threads
+
+static void *serve(void *argument) {
+  const int self = (int)(intptr_t)argument;
+  uint64_t seen = 0;
+  is_inside = true;
+  for (;;) {
+    uint64_t number = atomic_load_explicit(&pool.number, memory_order_acquire);
+    for (int spin = 0; number == seen && spin < SPINS; spin++) {
+      PAUSE();
+      number = atomic_load_explicit(&pool.number, memory_order_acquire);
+    }
+    if (number == seen) {
+      pthread_mutex_lock(&pool.sleep_lock);
+      atomic_fetch_add(&pool.sleeping, 1);
+      while ((number = atomic_load(&pool.number)) == seen) pthread_cond_wait(&pool.wake, &pool.sleep_lock);
+      atomic_fetch_sub(&pool.sleeping, 1);
+      pthread_mutex_unlock(&pool.sleep_lock);
+    }
+    seen = number;
+    // The number's low bits say how many threads the loop is for.
+    const int workers = (int)(number & 0xff);
+    if (self < workers) work(number >> 8, self, workers);
+  }
+  return NULL;
+}
+
+static bool start_threads(int workers) {
+  while (pool.started < workers - 1) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, 4 << 20);
+    const int failed = pthread_create(&thread, &attributes, serve, (void *)(intptr_t)(pool.started + 1));
+    pthread_attr_destroy(&attributes);
+    if (failed) return false;
+    pool.started++;
+  }
+  return true;
+}
+
+// MARK: Loops
+
+static void run_here(
+  int64_t count, int64_t grain, void (*body)(void *context, int64_t begin, int64_t end), void *context) {
+  for (int64_t begin = 0; begin < count; begin += grain) {
+    body(context, begin, begin + grain < count ? begin + grain : count);
+  }
+}
+
+/// With the pool in hand.
+static void run_on_pool(
+  int64_t count, int64_t grain, void (*body)(void *context, int64_t begin, int64_t end), void *context, int workers) {
+  static uint64_t loops;
+  const uint64_t number = ++loops;
+  const int64_t pieces = (count + grain - 1) / grain;
+  pool.body = body;
+  pool.context = context;
+  pool.count = count;
+  pool.grain = grain;
+  atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
+  for (int i = 0; i < workers; i++) {
+    const uint64_t first = (uint64_t)(pieces * i / workers), last = (uint64_t)(pieces * (i + 1) / workers);
+    atomic_store_explicit(&pool.shares[i].claim, pack(number, first, last), memory_order_release);
+  }
+  // Sequentially consistent, as is a thread's look at the number before it sleeps: one of the two sees the other.
+  atomic_store(&pool.number, number << 8 | (uint64_t)workers);
+  if (atomic_load(&pool.sleeping) > 0) {
+    pthread_mutex_lock(&pool.sleep_lock);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.sleep_lock);
+  }
+  is_inside = true;
+  work(number, 0, workers);
+  is_inside = false;
+  for (int spin = 0; atomic_load_explicit(&pool.done, memory_order_acquire) < pieces; spin++) {
+    if (spin < SPINS) {
+      PAUSE();
+    } else {
+      sched_yield();
+    }
+  }
+}
 
 void ck_parallel_for(
   int64_t count, int64_t grain, void (*body)(void *context, int64_t begin, int64_t end), void *context) {
   if (count <= 0) return;
   if (grain < 1) grain = 1;
-  loop l = {count, grain, (count + grain - 1) / grain, body, context, 1, false};
-  if (l.pieces > 1) {
-    const int threads = ck_thread_count();
-    l.workers = l.pieces < threads ? (int)l.pieces : threads;
+  const int64_t pieces = (count + grain - 1) / grain;
+  const int limit = pieces < 2 ? 1 : ck_thread_count();
+  const int workers = pieces < limit ? (int)pieces : limit;
+  // Another caller has the pool: this one works alone instead of waiting.
+  if (workers < 2 || pieces > MAX_PIECES || pthread_mutex_trylock(&pool.owner) != 0) {
+    run_here(count, grain, body, context);
+    return;
   }
-  if (l.workers <= 1) {
-    run_pieces(&l, 0, l.pieces);
+  if (start_threads(workers)) {
+    run_on_pool(count, grain, body, context, workers);
   } else {
-    fork_join(&l);
+    run_here(count, grain, body, context);
   }
+  pthread_mutex_unlock(&pool.owner);
 }
 
 void ck_parallel_shares(
   int64_t count, void (*body)(void *context, int64_t begin, int64_t end), void *context) {
-  if (count <= 0) return;
-  const int threads = count > 1 ? ck_thread_count() : 1;
-  loop l = {count, 1, count, body, context, count < threads ? (int)count : threads, true};
-  if (l.workers <= 1) {
-    body(context, 0, count);
-  } else {
-    fork_join(&l);
-  }
+  // Four pieces for each thread: one that is held up leaves the others some of its share.
+  const int64_t pieces = 4 * ck_thread_count();
+  ck_parallel_for(count, (count + pieces - 1) / pieces, body, context);
 }

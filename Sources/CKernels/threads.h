@@ -3,8 +3,7 @@
 #define CK_THREADS_H
 #include <stdint.h>
 
-/// Cuts [0, count) into one contiguous share for each thread and calls the body once for each. For work whose results
-/// don't depend on where it is cut.
+/// Cuts [0, count) into a few contiguous pieces for each thread. For work whose results don't depend on where it is cut.
 void ck_parallel_shares(
   int64_t count, void (*body)(void *context, int64_t begin, int64_t end), void *context);
 

@@ -25,9 +25,11 @@ void ck_run(const ck_call *calls, int64_t count);
 // MARK: Threads
 
 /// Calls `body(context, begin, end)` over [0, count), cut into pieces of `grain` (the last may be shorter). The cut
-/// depends on `count` and `grain` alone. Runs on the calling thread when there is one piece or one thread.
+/// depends on `count` and `grain` alone. Runs on the calling thread when there is one piece or one thread, and when
+/// another caller has the pool.
 void ck_parallel_for(int64_t count, int64_t grain, void (*body)(void *context, int64_t begin, int64_t end), void *context);
-/// Threads that parallel loops (and oneDNN) use when called from the calling thread.
+/// Threads that parallel loops use when called from the calling thread: what was set, else `OMP_NUM_THREADS`, else the
+/// processors that this process may use. 1 inside a loop.
 int ck_thread_count(void);
 void ck_set_thread_count(int count);
 
