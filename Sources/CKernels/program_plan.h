@@ -170,7 +170,7 @@ static void place_operands(program_plan *p, const value_graph *g) {
   const ck_program *program = p->program;
   // Long rows are used where they lie; short ones are put together. Many buffered operands make blocks short, and
   // then fewer rows are short.
-  int64_t longest = long_row;
+  int64_t longest = p->form == PLAN_LEADING ? column_chunk + 1 : long_row;
   for (;;) {
     int buffered = 0;
     p->many_rows = p->rows > 1 && p->n < longest;

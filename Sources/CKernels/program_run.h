@@ -136,13 +136,13 @@ static void write_folded(
 /// Blocks over rows × columns, each handed to `fold` (NULL: nothing is reduced).
 static void run_blocks(
   program_worker *w, int64_t row, int64_t row_end, int64_t column, int64_t column_end,
-  void (*fold)(program_worker *w, int64_t row, int64_t rows, int64_t columns)) {
+  void (*fold)(program_worker *w, int64_t row, int64_t rows, int64_t from, int64_t columns)) {
   const program_plan *p = w->plan;
   if (p->many_rows) {
     for (; row < row_end; row += p->block_rows) {
       const int64_t rows = least(p->block_rows, row_end - row);
       run_block(w, row, rows, 0, p->n);
-      if (fold) fold(w, row, rows, p->n);
+      if (fold) fold(w, row, rows, 0, p->n);
     }
     return;
   }
@@ -150,7 +150,7 @@ static void run_blocks(
     for (int64_t c = column; c < column_end; c += p->block) {
       const int64_t columns = least(p->block, column_end - c);
       run_block(w, row, 1, c, columns);
-      if (fold) fold(w, row, 1, columns);
+      if (fold) fold(w, row, 1, c - column, columns);
     }
   }
 }
@@ -165,7 +165,8 @@ static void reset_totals(program_worker *w, int64_t count) {
 }
 
 /// A block of whole groups: their results are written at once.
-static void fold_groups(program_worker *w, int64_t row, int64_t rows, int64_t columns) {
+static void fold_groups(program_worker *w, int64_t row, int64_t rows, int64_t from, int64_t columns) {
+  (void)from;
   const program_plan *p = w->plan;
   const ck_program *g = p->program;
   for (int o = 0; o < g->output_count; o++) {
@@ -197,8 +198,8 @@ static void fold_groups(program_worker *w, int64_t row, int64_t rows, int64_t co
   }
 }
 
-/// A part of one group enters the totals.
-static void fold_part(program_worker *w, int64_t row, int64_t rows, int64_t columns) {
+/// A part of one group, `from` columns from the chunk's first, enters the totals.
+static void fold_part(program_worker *w, int64_t row, int64_t rows, int64_t from, int64_t columns) {
   (void)row;
   const program_plan *p = w->plan;
   const ck_program *g = p->program;
@@ -209,7 +210,7 @@ static void fold_part(program_worker *w, int64_t row, int64_t rows, int64_t colu
       const float folded = fold_run(reduction, w->output_buffers[o], rows * columns);
       w->totals[o][0] = fold_doubles(reduction, w->totals[o][0], folded);
     } else {
-      fold_columns(reduction, w->totals[o], w->output_buffers[o], rows, columns);
+      fold_columns(reduction, w->totals[o] + from, w->output_buffers[o], rows, columns);
     }
   }
 }
