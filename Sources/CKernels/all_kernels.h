@@ -26,6 +26,7 @@
 #include "gathers.h"
 #include "rows.h"
 #include "random.h"
+#include "matmul.h"
 
 #if defined(CK_TARGET)
 #pragma clang attribute pop

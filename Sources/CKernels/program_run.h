@@ -374,3 +374,27 @@ CK_KERNEL(ck_program_list_run) {
     }
   }
 }
+
+/// Elements begin ..< end of a program with one dimension and no reductions, on this thread. Input `replaced` is read
+/// from `block`, whose first element is `begin`.
+CK_KEEP void run_program_range(const ck_program *whole, int64_t begin, int64_t end, int replaced, float *block) {
+  ck_operand inputs[CK_MAX_REGISTERS];
+  ck_output outputs[CK_MAX_OUTPUTS];
+  ck_program part = *whole;
+  part.dims[0] = end - begin;
+  for (int i = 0; i < part.input_count; i++) {
+    inputs[i] = whole->inputs[i];
+    inputs[i].data = (char *)inputs[i].data + begin * inputs[i].strides[0] * size_of(inputs[i].dtype);
+  }
+  inputs[replaced].data = block;
+  for (int o = 0; o < part.output_count; o++) {
+    outputs[o] = whole->outputs[o];
+    ck_operand *operand = &outputs[o].operand;
+    operand->data = (char *)operand->data + begin * operand->strides[0] * size_of(operand->dtype);
+  }
+  part.inputs = inputs;
+  part.outputs = outputs;
+  program_plan plan;
+  make_plan(&plan, &part);
+  if (!plan.empty) run_units(&plan, 0, plan.units);
+}

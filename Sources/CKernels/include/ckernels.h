@@ -126,6 +126,26 @@ typedef struct {
 /// Runs several independent programs in one parallel region (`context` is a `ck_program_list *`).
 void ck_program_list_run(void *context);
 
+// MARK: Small products
+
+/// c [m, n] = relu?(a · b + bias?) in float32, for products too small to pay for anybody's preparations (see
+/// matmul.h). Row-major; `transpose_a`: a is stored as [k, m]; `transpose_b`: b is stored as [n, k].
+///
+/// With a `program` c isn't written: its elements are the program's input number `program_input`, block by block. The
+/// program has one dimension of m · n elements, no reductions, and every other operand steps by 1 or 0; n must be at
+/// most 1024.
+typedef struct {
+  const float *a, *b, *bias;
+  float *c;
+  int64_t m, k, n;
+  bool transpose_a, transpose_b, relu;
+  float *packed;  // `ck_matmul_packed_bytes` of working memory, aligned to 64
+  const ck_program *program;
+  int32_t program_input;
+} ck_matmul;
+void ck_matmul_run(void *context);
+int64_t ck_matmul_packed_bytes(int64_t k, int64_t n, bool transpose_b);
+
 // MARK: Copies, casts, permutations, gathers
 
 /// dst (contiguous, `dims`) = src read with `strides` (any sign, in elements), converted to dst's dtype.

@@ -1,0 +1,245 @@
+// Small products: c = activation(a · b + bias), with both operands read where they lie.
+//
+// A tile of CK_MATMUL_ROWS × 2 vectors of c stays in registers while one walk along k adds a broadcast element of a
+// times two vectors of b to each of its rows. Nothing is packed but b when it is transposed and the last columns, so a
+// product of a few microseconds doesn't spend half of them on preparations, and the result may go through a block
+// program while it is still in the first-level cache: a weight's gradient is never written to memory.
+
+#if CK_LANES == 16
+#define CK_MATMUL_ROWS 13  // 26 sums, 2 vectors of b, and a broadcast from memory: 28 of 32 registers
+#else
+#define CK_MATMUL_ROWS 6  // 12 sums, 2 of b, 1 broadcast: 15 of 16
+#endif
+#define CK_MATMUL_COLUMNS (2 * CK_LANES)
+/// Rows whose results, gone through a program, lie in the first-level cache: at most this many elements.
+#define CK_MATMUL_BLOCK 4096
+
+typedef vf tile[CK_MATMUL_ROWS][2];
+
+/// sums = a · b for `rows` rows and `vectors` vectors of columns, both known when this is compiled.
+CK_INLINE void multiply_tile(
+  tile sums, const int rows, const int vectors, const float *a, int64_t row_step, int64_t k_step, const float *b,
+  int64_t b_step, int64_t k) {
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) sums[i][v] = 0;
+  }
+  // Every third row has a pointer; the two after it are reached by the step, so that addresses fit into registers.
+  const float *p[(CK_MATMUL_ROWS + 2) / 3];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < (rows + 2) / 3; i++) p[i] = a + 3 * i * row_step;
+#pragma clang loop unroll_count(2)
+  for (int64_t j = 0; j < k; j++) {
+    vf columns[2];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) columns[v] = vload(b + v * CK_LANES);
+    b += b_step;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+      const vf x = vset(p[i / 3][(i % 3) * row_step]);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sums[i][v] = vmuladd(x, columns[v], sums[i][v]);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < (rows + 2) / 3; i++) p[i] += k_step;
+  }
+}
+
+/// One tile to memory: `columns` of its columns, plus bias, through relu.
+CK_INLINE void store_tile(
+  tile sums, const int rows, const int vectors, float *c, int64_t c_step, const float *bias, bool relu, int64_t columns) {
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors; v++) {
+    const int64_t left = columns - v * CK_LANES;
+    if (left <= 0) continue;
+    const bool whole = left >= CK_LANES;
+    vf shift = 0;
+    if (bias) shift = whole ? vload(bias + v * CK_LANES) : load_part(bias + v * CK_LANES, left, 0);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+      vf x = sums[i][v] + shift;
+      if (relu) x = x < 0.0f ? (vf)0.0f : x;
+      if (whole) {
+        vstore(c + i * c_step + v * CK_LANES, x);
+      } else {
+        store_part(c + i * c_step + v * CK_LANES, x, left);
+      }
+    }
+  }
+}
+
+typedef struct {
+  const float *a, *b, *bias;
+  float *c;
+  int64_t a_row, a_k, b_step, c_step, k, columns;
+  bool relu;
+} tile_job;
+
+#define CK_TILE_OF(rows, vectors)                                                                                  \
+  case rows * 4 + vectors: {                                                                                       \
+    tile sums;                                                                                                     \
+    multiply_tile(sums, rows, vectors, t->a, t->a_row, t->a_k, t->b, t->b_step, t->k);                             \
+    store_tile(sums, rows, vectors, t->c, t->c_step, t->bias, t->relu, t->columns);                                \
+    return;                                                                                                        \
+  }
+#define CK_TILES(rows) CK_TILE_OF(rows, 1) CK_TILE_OF(rows, 2)
+
+CK_KEEP void run_tile(const tile_job *t, int64_t rows) {
+  switch (rows * 4 + (t->columns > CK_LANES ? 2 : 1)) {
+    CK_TILES(1) CK_TILES(2) CK_TILES(3) CK_TILES(4) CK_TILES(5) CK_TILES(6)
+#if CK_MATMUL_ROWS == 13
+    CK_TILES(7) CK_TILES(8) CK_TILES(9) CK_TILES(10) CK_TILES(11) CK_TILES(12) CK_TILES(13)
+#endif
+  }
+}
+
+// MARK: Packing b
+
+#if CK_HAS_AVX512
+/// 16 × 16 elements, rows `src_step` apart, transposed.
+CK_KEEP void transpose_16(float *dst, int64_t dst_step, const float *src, int64_t src_step) {
+  __m512 r[16], t[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(src + i * src_step);
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    const __m512d a = (__m512d)t[i], b = (__m512d)t[i + 1], c = (__m512d)t[i + 2], d = (__m512d)t[i + 3];
+    r[i] = (__m512)_mm512_unpacklo_pd(a, c);
+    r[i + 1] = (__m512)_mm512_unpackhi_pd(a, c);
+    r[i + 2] = (__m512)_mm512_unpacklo_pd(b, d);
+    r[i + 3] = (__m512)_mm512_unpackhi_pd(b, d);
+  }
+  // r[4g + j] holds, in its four 128-bit lanes, columns j, j+4, j+8, j+12 of rows 4g ... 4g+3.
+  for (int j = 0; j < 4; j++) {
+    const __m512 low = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88), high = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
+    const __m512 low2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
+    const __m512 high2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
+    _mm512_storeu_ps(dst + j * dst_step, _mm512_shuffle_f32x4(low, low2, 0x88));
+    _mm512_storeu_ps(dst + (j + 4) * dst_step, _mm512_shuffle_f32x4(high, high2, 0x88));
+    _mm512_storeu_ps(dst + (j + 8) * dst_step, _mm512_shuffle_f32x4(low, low2, 0xdd));
+    _mm512_storeu_ps(dst + (j + 12) * dst_step, _mm512_shuffle_f32x4(high, high2, 0xdd));
+  }
+}
+#endif
+
+/// Columns first ..< first + count of b into rows of CK_MATMUL_COLUMNS, the missing ones 0.
+CK_KEEP void pack_columns(float *packed, const ck_matmul *p, int64_t first, int64_t count) {
+  if (count < CK_MATMUL_COLUMNS) memset(packed, 0, (size_t)(p->k * CK_MATMUL_COLUMNS) * sizeof(float));
+  if (!p->transpose_b) {
+    for (int64_t j = 0; j < p->k; j++) {
+      memcpy(packed + j * CK_MATMUL_COLUMNS, p->b + j * p->n + first, (size_t)count * sizeof(float));
+    }
+    return;
+  }
+  for (int64_t column = 0; column < count;) {
+    const float *src = p->b + (first + column) * p->k;
+    int64_t j = 0;
+#if CK_HAS_AVX512
+    if (count - column >= 16) {
+      for (; j + 16 <= p->k; j += 16) {
+        transpose_16(packed + j * CK_MATMUL_COLUMNS + column, CK_MATMUL_COLUMNS, src + j, p->k);
+      }
+      for (int64_t c = 0; c < 16; c++) {
+        for (int64_t i = j; i < p->k; i++) packed[i * CK_MATMUL_COLUMNS + column + c] = src[c * p->k + i];
+      }
+      column += 16;
+      continue;
+    }
+#endif
+    for (; j < p->k; j++) packed[j * CK_MATMUL_COLUMNS + column] = src[j];
+    column++;
+  }
+}
+
+/// Where a panel of CK_MATMUL_COLUMNS columns is read.
+typedef struct {
+  const float *data;
+  int64_t step;
+} panel;
+
+static panel panel_of(const ck_matmul *p, int64_t index) {
+  const int64_t whole = p->n / CK_MATMUL_COLUMNS;
+  if (p->transpose_b) return (panel){p->packed + index * p->k * CK_MATMUL_COLUMNS, CK_MATMUL_COLUMNS};
+  if (index == whole) return (panel){p->packed, CK_MATMUL_COLUMNS};
+  return (panel){p->b + index * CK_MATMUL_COLUMNS, p->n};
+}
+
+static inline int64_t panel_count(int64_t n) { return ceil_div(n, CK_MATMUL_COLUMNS); }
+
+static void pack_needed(const ck_matmul *p) {
+  const int64_t panels = panel_count(p->n);
+  for (int64_t index = p->transpose_b ? 0 : p->n / CK_MATMUL_COLUMNS; index < panels; index++) {
+    const int64_t first = index * CK_MATMUL_COLUMNS;
+    float *packed = p->transpose_b ? p->packed + index * p->k * CK_MATMUL_COLUMNS : p->packed;
+    pack_columns(packed, p, first, least(CK_MATMUL_COLUMNS, p->n - first));
+  }
+}
+
+// MARK: The product
+
+/// Rows first ..< last of columns of one panel, into c whose first row is `first`.
+static void multiply_rows(const ck_matmul *p, int64_t index, int64_t first, int64_t last, float *c) {
+  const panel b = panel_of(p, index);
+  const int64_t column = index * CK_MATMUL_COLUMNS;
+  tile_job t = {
+    .b = b.data, .b_step = b.step, .bias = p->bias ? p->bias + column : NULL, .c_step = p->n, .k = p->k,
+    .a_row = p->transpose_a ? 1 : p->k, .a_k = p->transpose_a ? p->m : 1,
+    .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = p->relu};
+  for (int64_t row = first; row < last; row += CK_MATMUL_ROWS) {
+    t.a = p->a + row * t.a_row;
+    t.c = c + (row - first) * p->n + column;
+    run_tile(&t, least(CK_MATMUL_ROWS, last - row));
+  }
+}
+
+typedef struct {
+  const ck_matmul *product;
+  int64_t row_blocks, rows;  // of each unit
+} matmul_job;
+
+/// Units of one row block and one panel, panel by panel: a thread's neighbours share the panel.
+static void multiply_units(void *context, int64_t begin, int64_t end) {
+  const matmul_job *job = context;
+  const ck_matmul *p = job->product;
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t first = unit % job->row_blocks * job->rows;
+    multiply_rows(p, unit / job->row_blocks, first, least(first + job->rows, p->m), p->c + first * p->n);
+  }
+}
+
+/// Units of whole rows, each gone through the program before the next.
+static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
+  const matmul_job *job = context;
+  const ck_matmul *p = job->product;
+  _Alignas(64) float block[CK_MATMUL_BLOCK];
+  for (int64_t unit = begin; unit < end; unit++) {
+    const int64_t first = unit * job->rows, last = least(first + job->rows, p->m);
+    for (int64_t index = 0; index < panel_count(p->n); index++) multiply_rows(p, index, first, last, block);
+    run_program_range(p->program, first * p->n, last * p->n, p->program_input, block);
+  }
+}
+
+CK_KERNEL(ck_matmul_run) {
+  const ck_matmul *p = context;
+  pack_needed(p);
+  // A quarter of a million multiply-adds a piece: about 4 µs, enough to pay for handing it over.
+  const int64_t piece = 1 << 18;
+  if (p->program) {
+    const int64_t most_rows = CK_MATMUL_BLOCK / p->n;
+    int64_t rows = most(1, least(most_rows, piece / most(p->k * p->n, 1)));
+    if (rows > CK_MATMUL_ROWS) rows -= rows % CK_MATMUL_ROWS;
+    matmul_job job = {p, ceil_div(p->m, rows), rows};
+    ck_parallel_for(job.row_blocks, 1, multiply_and_continue, &job);
+    return;
+  }
+  int64_t rows = most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1));
+  rows -= rows % CK_MATMUL_ROWS;
+  matmul_job job = {p, ceil_div(p->m, rows), rows};
+  const int64_t units = job.row_blocks * panel_count(p->n);
+  // Fewer than two pieces' worth: not worth a second thread.
+  const bool small = p->m * p->n * p->k < piece / 2;
+  ck_parallel_for(units, small ? units : 1, multiply_units, &job);
+}
