@@ -9,6 +9,7 @@ enum Compiler {
     graph = graph.withoutCommonSubexpressions().verified(after: "common subexpressions")
     graph = graph.withFusedMatmuls().verified(after: "fuse matmul")
     graph = graph.withFusedElements().verified(after: "fuse elements")
+    graph = graph.withContinuedMatmuls().verified(after: "continue matmul")
     Debug.fuse.print("\(name), fused", graph)
     graph = graph.withoutDeadNodes().ordered().verified(after: "order")
     return graph

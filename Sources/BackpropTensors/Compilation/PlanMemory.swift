@@ -135,13 +135,13 @@ private struct MemoryPlanner {
     return last == position && worksInPlace(graph.nodes[position], input: old, output: root)
   }
 
-  /// A stored, unreduced output of a block program may be the memory of an input that it reads at the same positions.
   private func worksInPlace(_ node: Graph.Node, input: Graph.ValueID, output: Graph.ValueID) -> Bool {
-    guard case .fused(let fused) = node.operation, let place = node.outputs.firstIndex(of: output) else { return false }
-    let isStored = fused.outputs[place].reduction == nil
-    let sameType = graph.type(input).dtype == graph.type(output).dtype
-    let reads = node.inputs.filter { roots[$0] == input }
-    return isStored && sameType && reads.allSatisfy { graph.type($0).shape == fused.shape }
+    guard let place = node.outputs.firstIndex(of: output), graph.type(input).dtype == graph.type(output).dtype else {
+      return false
+    }
+    let rule = node.operation.rule
+    let types = node.inputs.map(graph.type)
+    return node.inputs.indices.allSatisfy { roots[node.inputs[$0]] != input || rule.mayOverwrite($0, place, types) }
   }
 
   private mutating func snapshotOldValues() {
@@ -182,7 +182,6 @@ private struct MemoryPlanner {
   /// A block program's output takes over the memory of an input that dies there.
   private mutating func reuseDyingInputs() {
     for (position, node) in graph.nodes.enumerated() {
-      guard case .fused = node.operation else { continue }
       var used = Set<Graph.ValueID>()
       for output in node.outputs {
         guard roots[output] == output, intervals[output] != nil else { continue }

@@ -1,6 +1,3 @@
-import CKernels
-import OneDNN
-
 /// Sums of products over a shared axis.
 package enum ContractionOperation: SampledFamily {
   case matmul(MatmulOptions)
@@ -87,12 +84,7 @@ package struct MatmulOptions: Hashable, Sendable {
     rule.flops = { inputs, outputs in
       2 * outputs[0].shape.elementCount * (inputs[0].shape.dimensions.dropLast(transposeA ? 1 : 0).last ?? 1)
     }
-    rule.scratch = { types in
-      guard let description = try? description(types), let matmul = try? primitive(description) else {
-        return 0
-      }
-      return matmul.scratchpadSize
-    }
+    rule.scratch = scratchBytes
     return rule
   }
 
@@ -105,7 +97,7 @@ package struct MatmulOptions: Hashable, Sendable {
 
   // MARK: Shapes
 
-  private struct Sizes {
+  struct Sizes {
     var m, k, n: Int
     var batch: Shape
   }
@@ -120,7 +112,7 @@ package struct MatmulOptions: Hashable, Sendable {
     return TensorType(Shape(sizes.batch.dimensions + [sizes.m, sizes.n]), dtype)
   }
 
-  private func sizes(_ a: Shape, _ b: Shape) throws(OperationError) -> Sizes {
+  func sizes(_ a: Shape, _ b: Shape) throws(OperationError) -> Sizes {
     guard a.rank >= 2, b.rank >= 2 else {
       throw OperationError("matmul: expected matrices, got shapes \(a) and \(b)")
     }
@@ -172,40 +164,7 @@ package struct MatmulOptions: Hashable, Sendable {
     return gb.summed(to: b.shape)
   }
 
-  // MARK: Kernels
-
-  /// The leading axes of a left operand that is multiplied by one matrix are rows like the others.
-  private func description(_ types: [TensorType]) throws -> Matmul.Description {
-    let sizes = try sizes(types[0].shape, types[1].shape)
-    var left = types[0].shape.dimensions.dropLast(2)
-    let right = types[1].shape.dimensions.dropLast(2)
-    var m = sizes.m
-    if right.isEmpty, !transposeA {
-      m *= left.reduce(1, *)
-      left = []
-    }
-    return Matmul.Description(
-      m: m, k: sizes.k, n: sizes.n, transposeSource: transposeA, transposeWeights: transposeB, bias: bias,
-      activation: activation == .relu ? .relu() : nil, sourceBatch: Array(left), weightsBatch: Array(right))
-  }
-
-  private func primitive(_ description: Matmul.Description) throws -> Matmul {
-    try Matmul.primitive(for: description, threads: Int(ck_thread_count()))
-  }
-
-  private func kernel(_ inputs: [Buffer], _ output: Buffer, _ scratch: UnsafeMutableRawPointer?)
-    -> BoundKernel?
-  {
-    guard inputs.allSatisfy({ $0.dtype == .float32 && $0.count > 0 }), output.count > 0,
-      let description = try? description(inputs.map(\.type)), let matmul = try? primitive(description),
-      let execution = try? MatmulExecution(
-        matmul, source: inputs[0].bytes, weights: inputs[1].bytes, bias: bias ? inputs[2].bytes : nil,
-        destination: output.bytes, scratchpad: scratch, failure: .shared)
-    else { return nil }
-    return BoundKernel(
-      call: ck_call(run: execution.run, context: execution.context), owner: execution,
-      implementation: matmul.implementation)
-  }
+  // MARK: Reference
 
   private func reference(_ inputs: [Buffer], _ outputs: [Buffer]) {
     switch inputs[0].dtype {

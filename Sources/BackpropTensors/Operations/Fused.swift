@@ -45,6 +45,9 @@ package struct FusedOperation: OperationFamily {
       infer: { _ throws(OperationError) in outputs.map(\.type) },
       value: .composed { interpreted($0) },
       kernel: { inputs, outputs, _ in BlockProgram.bind(self, inputs, outputs) })
+    rule.mayOverwrite = { input, output, types in
+      outputs[output].reduction == nil && types[input].shape == shape
+    }
     rule.flops = { [count = steps.count, shape] _, _ in count * shape.elementCount }
     return rule
   }

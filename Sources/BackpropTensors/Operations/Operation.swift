@@ -19,6 +19,8 @@ package enum Operation: Hashable, Sendable {
   case custom(CustomOperation)
   /// Made by the compiler's fusion pass, never by a method.
   case fused(FusedOperation)
+  /// Made by the compiler's pass over products and the block programs that read them.
+  case continuedMatmul(ContinuedMatmul)
 
   // Without a box for the family: this is asked at every step of eager code.
   package var rule: Rule {
@@ -38,6 +40,7 @@ package enum Operation: Hashable, Sendable {
     case .sampling(let operation): operation.rule
     case .custom(let operation): operation.rule
     case .fused(let operation): operation.rule
+    case .continuedMatmul(let operation): operation.rule
     }
   }
 
@@ -58,6 +61,7 @@ package enum Operation: Hashable, Sendable {
     case .sampling(let operation): operation
     case .custom(let operation): operation
     case .fused(let operation): operation
+    case .continuedMatmul(let operation): operation
     }
   }
 
