@@ -8,6 +8,7 @@
 #endif
 
 #include "kernel_list.h"
+#include "partition.h"
 #include "threads.h"
 
 #if defined(CK_TARGET)

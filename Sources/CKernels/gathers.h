@@ -20,40 +20,63 @@ CK_KEEP void scale_floats(float *values, float scale, float shift, int64_t count
   for (int64_t i = 0; i < count; i++) values[i] = values[i] * scale + shift;
 }
 
-static void gather_rows(void *context, int64_t begin, int64_t end) {
-  const ck_gather *g = context;
-  const int64_t dst_size = g->row * size_of(g->dst_dtype), src_size = g->row * size_of(g->src_dtype);
-  const bool scaled = g->dst_dtype == CK_F32 && (g->scale != 1 || g->shift != 0);
-  for (int64_t i = begin; i < end; i++) {
-    // Rows lie anywhere: ask for one a few turns ahead.
-    if (i + 4 < end) {
-      const int64_t ahead = index_at(g->index, g->index_dtype, i + 4);
-      if (ahead >= 0 && ahead < g->src_rows) {
-        const char *p = (const char *)g->src + ahead * src_size;
-        for (int64_t byte = 0; byte < least(src_size, 4096); byte += 64) __builtin_prefetch(p + byte);
+typedef struct {
+  const ck_gather *gather;
+  int64_t rows, columns, blocks;  // of a piece; blocks of rows
+} gather_job;
+
+/// Elements `first ..< first + count` of row `row` into dst.
+static void gather_part(const ck_gather *g, char *dst, int64_t row, int64_t first, int64_t count) {
+  const char *src = (const char *)g->src + (row * g->row + first) * size_of(g->src_dtype);
+  if (g->dst_dtype == CK_F32 && g->src_dtype == CK_U8) {
+    scale_bytes((float *)dst, (const uint8_t *)src, g->scale, g->shift, count);
+    return;
+  }
+  if (g->dst_dtype == g->src_dtype) memcpy(dst, src, (size_t)(count * size_of(g->dst_dtype)));
+  else convert_run(dst, g->dst_dtype, 1, src, g->src_dtype, 1, count);
+  if (g->dst_dtype == CK_F32 && (g->scale != 1 || g->shift != 0)) scale_floats((float *)dst, g->scale, g->shift, count);
+}
+
+/// Rows lie anywhere in memory: ask for one some turns before it is read.
+CK_INLINE void prefetch_part(const ck_gather *g, int64_t i, int64_t first, int64_t count) {
+  const int64_t row = index_at(g->index, g->index_dtype, i);
+  if (row < 0 || row >= g->src_rows) return;
+  const int64_t size = size_of(g->src_dtype);
+  const char *p = (const char *)g->src + (row * g->row + first) * size;
+  for (int64_t byte = 0; byte < least(count * size, 2048); byte += 64) __builtin_prefetch(p + byte);
+}
+
+static void gather_pieces(void *context, int64_t begin, int64_t end) {
+  const gather_job *job = context;
+  const ck_gather *g = job->gather;
+  const int64_t ahead = 8;
+  for (int64_t piece = begin; piece < end; piece++) {
+    const int64_t first_row = piece % job->blocks * job->rows, last_row = least(first_row + job->rows, g->count);
+    const int64_t first = piece / job->blocks * job->columns, count = least(job->columns, g->row - first);
+    for (int64_t i = first_row; i < least(first_row + ahead, last_row); i++) prefetch_part(g, i, first, count);
+    for (int64_t i = first_row; i < last_row; i++) {
+      if (i + ahead < last_row) prefetch_part(g, i + ahead, first, count);
+      const int64_t row = index_at(g->index, g->index_dtype, i);
+      char *dst = (char *)g->dst + (i * g->row + first) * size_of(g->dst_dtype);
+      if (row < 0 || row >= g->src_rows) {
+        memset(dst, 0, (size_t)(count * size_of(g->dst_dtype)));
+        if (g->failed) *g->failed = i;
+      } else {
+        gather_part(g, dst, row, first, count);
       }
     }
-    const int64_t row = index_at(g->index, g->index_dtype, i);
-    char *dst = (char *)g->dst + i * dst_size;
-    if (row < 0 || row >= g->src_rows) {
-      memset(dst, 0, (size_t)dst_size);
-      if (g->failed) *g->failed = i;
-      continue;
-    }
-    const char *src = (const char *)g->src + row * src_size;
-    if (g->dst_dtype == CK_F32 && g->src_dtype == CK_U8) {
-      scale_bytes((float *)dst, (const uint8_t *)src, g->scale, g->shift, g->row);
-      continue;
-    }
-    if (g->dst_dtype == g->src_dtype) memcpy(dst, src, (size_t)dst_size);
-    else convert_run(dst, g->dst_dtype, 1, src, g->src_dtype, 1, g->row);
-    if (scaled) scale_floats((float *)dst, g->scale, g->shift, g->row);
   }
 }
 
+/// Cut along the row as the product is that reads it (see partition.h), and along the rows when there are many.
 CK_KERNEL(ck_gather_run) {
   const ck_gather *g = context;
-  ck_parallel_for(g->count, most(1, 16384 / most(g->row, 1)), gather_rows, context);
+  if (g->row == 0) return;
+  gather_job job = {.gather = g, .columns = ck_part_length(g->row)};
+  job.rows = most(64, 16384 / most(job.columns, 1));
+  job.blocks = ceil_div(g->count, job.rows);
+  const int64_t pieces = job.blocks * ceil_div(g->row, job.columns);
+  ck_parallel_for(pieces, g->count * g->row < 16384 ? pieces : 1, gather_pieces, &job);
 }
 
 /// A range of columns: rows may meet at the same place, columns never do.

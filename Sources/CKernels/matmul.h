@@ -180,16 +180,20 @@ static void pack_needed(const ck_matmul *p) {
 
 // MARK: The product
 
-/// Rows first ..< last of columns of one panel, into c whose first row is `first`.
-static void multiply_rows(const ck_matmul *p, int64_t index, int64_t first, int64_t last, float *c) {
+typedef struct {
+  int64_t first, last;
+} span;
+
+/// Rows of the columns of one panel, over a part of k, into c whose first row is rows.first.
+static void multiply_rows(const ck_matmul *p, int64_t index, span rows, span k, bool finish, float *c) {
   const panel b = panel_of(p, index);
-  const int64_t column = index * CK_MATMUL_COLUMNS;
+  const int64_t column = index * CK_MATMUL_COLUMNS, first = rows.first, last = rows.last;
   tile_job t = {
-    .b = b.data, .b_step = b.step, .bias = p->bias ? p->bias + column : NULL, .c_step = p->n, .k = p->k,
-    .a_row = p->transpose_a ? 1 : p->k, .a_k = p->transpose_a ? p->m : 1,
-    .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = p->relu};
+    .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
+    .c_step = p->n, .k = k.last - k.first, .a_row = p->transpose_a ? 1 : p->k, .a_k = p->transpose_a ? p->m : 1,
+    .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = finish && p->relu};
   for (int64_t row = first; row < last; row += CK_MATMUL_ROWS) {
-    t.a = p->a + row * t.a_row;
+    t.a = p->a + row * t.a_row + k.first * t.a_k;
     t.c = c + (row - first) * p->n + column;
     run_tile(&t, least(CK_MATMUL_ROWS, last - row));
   }
@@ -198,6 +202,7 @@ static void multiply_rows(const ck_matmul *p, int64_t index, int64_t first, int6
 typedef struct {
   const ck_matmul *product;
   int64_t row_blocks, rows;  // of each unit
+  float *parts;
 } matmul_job;
 
 /// Units of one row block and one panel, panel by panel: a thread's neighbours share the panel.
@@ -206,7 +211,8 @@ static void multiply_units(void *context, int64_t begin, int64_t end) {
   const ck_matmul *p = job->product;
   for (int64_t unit = begin; unit < end; unit++) {
     const int64_t first = unit % job->row_blocks * job->rows;
-    multiply_rows(p, unit / job->row_blocks, first, least(first + job->rows, p->m), p->c + first * p->n);
+    const span rows = {first, least(first + job->rows, p->m)};
+    multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true, p->c + first * p->n);
   }
 }
 
@@ -217,8 +223,45 @@ static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   _Alignas(64) float block[CK_MATMUL_BLOCK];
   for (int64_t unit = begin; unit < end; unit++) {
     const int64_t first = unit * job->rows, last = least(first + job->rows, p->m);
-    for (int64_t index = 0; index < panel_count(p->n); index++) multiply_rows(p, index, first, last, block);
+    for (int64_t index = 0; index < panel_count(p->n); index++) {
+      multiply_rows(p, index, (span){first, last}, (span){0, p->k}, true, block);
+    }
     run_program_range(p->program, first * p->n, last * p->n, p->program_input, block);
+  }
+}
+
+/// Parts of k, each into a c of its own.
+static void multiply_parts(void *context, int64_t begin, int64_t end) {
+  const matmul_job *job = context;
+  const ck_matmul *p = job->product;
+  for (int64_t part = begin; part < end; part++) {
+    const span k = {part * job->rows, least((part + 1) * job->rows, p->k)};
+    for (int64_t index = 0; index < panel_count(p->n); index++) {
+      multiply_rows(p, index, (span){0, p->m}, k, false, job->parts + part * p->m * p->n);
+    }
+  }
+}
+
+/// c = activation(sum of the parts, in order, + bias)
+static void add_parts(const ck_matmul *p, const float *parts, int64_t count) {
+  for (int64_t row = 0; row < p->m; row++) {
+    float *c = p->c + row * p->n;
+    for (int64_t j = 0; j < p->n; j += CK_LANES) {
+      const int64_t left = p->n - j;
+      const bool whole = left >= CK_LANES;
+      const float *x = parts + row * p->n + j;
+      vf sum = 0;
+      for (int64_t part = 0; part < count; part++, x += p->m * p->n) {
+        sum += whole ? vload(x) : load_part(x, left, 0);
+      }
+      if (p->bias) sum += whole ? vload(p->bias + j) : load_part(p->bias + j, left, 0);
+      if (p->relu) sum = sum < 0.0f ? (vf)0.0f : sum;
+      if (whole) {
+        vstore(c + j, sum);
+      } else {
+        store_part(c + j, sum, left);
+      }
+    }
   }
 }
 
@@ -231,13 +274,21 @@ CK_KERNEL(ck_matmul_run) {
     const int64_t most_rows = CK_MATMUL_BLOCK / p->n;
     int64_t rows = most(1, least(most_rows, piece / most(p->k * p->n, 1)));
     if (rows > CK_MATMUL_ROWS) rows -= rows % CK_MATMUL_ROWS;
-    matmul_job job = {p, ceil_div(p->m, rows), rows};
+    matmul_job job = {p, ceil_div(p->m, rows), rows, NULL};
     ck_parallel_for(job.row_blocks, 1, multiply_and_continue, &job);
+    return;
+  }
+  const int64_t parts = ck_matmul_parts(p->m, p->k, p->n, p->transpose_b);
+  if (parts > 1) {
+    matmul_job job = {p, 0, ck_part_length(p->k), p->packed};
+    if (p->n % CK_MATMUL_COLUMNS != 0) job.parts += p->k * CK_MATMUL_COLUMNS;
+    ck_parallel_for(parts, 1, multiply_parts, &job);
+    add_parts(p, job.parts, parts);
     return;
   }
   int64_t rows = most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1));
   rows -= rows % CK_MATMUL_ROWS;
-  matmul_job job = {p, ceil_div(p->m, rows), rows};
+  matmul_job job = {p, ceil_div(p->m, rows), rows, NULL};
   const int64_t units = job.row_blocks * panel_count(p->n);
   // Fewer than two pieces' worth: not worth a second thread.
   const bool small = p->m * p->n * p->k < piece / 2;

@@ -150,6 +150,32 @@ struct CompilerTests {
     #expect(program.plan.kernels[1].name.hasPrefix("fused("))
   }
 
+  @Test("a small product flows into the program that reads it", arguments: [(784, 64, 64), (30, 5, 7), (1, 3, 2), (100, 40, 150)])
+  func continuedProduct(m: Int, k: Int, n: Int) {
+    let random = RandomGenerator(seed: 9)
+    let start = random.normal([m, n])
+    let (x, d, rate) = (random.normal([k, m]), random.normal([k, n]), Tensor(0.5 as Float))
+    func run(_ compiles: Bool) -> [[Float]] {
+      let (weight, mean) = (Variable(start, name: "w"), Variable(Tensor.zeros([m, n]), name: "m"))
+      let body: @Sendable ([Tensor]) -> [Tensor] = { inputs in
+        let g = inputs[0].matmul(inputs[1], transposeSelf: true)
+        mean.value = mean.value + (g - mean.value) * 0.1
+        weight.value = weight.value - mean.value * inputs[2]
+        return []
+      }
+      let step = compiled(body)
+      for _ in 0..<3 { _ = compiles ? step([x, d, rate]) : body([x, d, rate]) }
+      if compiles {
+        let kernels = step.program(for: [x, d, rate].map(\.type)).plan.kernels
+        #expect(kernels.count == 1 && kernels[0].name.hasPrefix("matmul then"))
+      }
+      return [weight.value.floats, mean.value.floats]
+    }
+    for (eager, fast) in zip(run(false), run(true)) {
+      for (a, b) in zip(eager, fast) { #expect(abs(a - b) <= 1e-5 * (abs(a) + 1)) }
+    }
+  }
+
   @Test("a group isn't fused around an operation in its middle")
   func noCycleThroughMatmul() {
     let f: @Sendable ([Tensor]) -> [Tensor] = { inputs in

@@ -163,7 +163,7 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
   case .unary: return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() + 0.01 : $0 }
   case .binary, .comparison, .selection, .conversion, .reduction, .movement, .normalisation, .ordering,
     .sampling, .custom,
-    .fused:
+    .fused, .continuedMatmul:
     return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() : $0 }
   }
 }

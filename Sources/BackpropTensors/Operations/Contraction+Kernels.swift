@@ -20,7 +20,7 @@ extension MatmulOptions {
   }
 
   @Sendable func scratchBytes(_ types: [TensorType]) -> Int {
-    if let small = smallProduct(types) { return small.packedBytes(transposeB: transposeB) }
+    if let small = smallProduct(types) { return small.scratchBytes(transposeB: transposeB) }
     guard let description = try? description(types), let matmul = try? primitive(description) else { return 0 }
     return matmul.scratchpadSize
   }
@@ -64,8 +64,8 @@ extension MatmulOptions {
 struct SmallProduct {
   var m, k, n: Int
 
-  func packedBytes(transposeB: Bool) -> Int {
-    Int(ck_matmul_packed_bytes(Int64(k), Int64(n), transposeB))
+  func scratchBytes(transposeB: Bool) -> Int {
+    Int(ck_matmul_scratch_bytes(Int64(m), Int64(k), Int64(n), transposeB))
   }
 
   func arguments(

@@ -139,12 +139,12 @@ typedef struct {
   float *c;
   int64_t m, k, n;
   bool transpose_a, transpose_b, relu;
-  float *packed;  // `ck_matmul_packed_bytes` of working memory, aligned to 64
+  float *packed;  // `ck_matmul_scratch_bytes` of working memory, aligned to 64
   const ck_program *program;
   int32_t program_input;
 } ck_matmul;
 void ck_matmul_run(void *context);
-int64_t ck_matmul_packed_bytes(int64_t k, int64_t n, bool transpose_b);
+int64_t ck_matmul_scratch_bytes(int64_t m, int64_t k, int64_t n, bool transpose_b);
 
 // MARK: Copies, casts, permutations, gathers
 
