@@ -98,26 +98,26 @@ package enum BinaryOperation: Int, CaseIterable, SampledFamily {
     [Tensor.zeros(like: $0.gradient), Tensor.zeros(like: $0.gradient)]
   }
 
-  /// The whole gradient to the operand that is chosen, half to each where they are equal.
-  private static func gradientOfExtreme(_ chosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient
-  {
+  /// The whole gradient to the operand that is chosen; to the first where they are equal, as TensorFlow does: a value
+  /// that lies on the bound it is clipped to still learns.
+  private static func gradientOfExtreme(_ firstIsChosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient {
     .ofInputs(keeping: [0, 1]) {
-      let (a, b) = ($0.input(0), $0.input(1))
-      let left = chosen(a, b).cast(to: a.dtype)
-      let right = chosen(b, a).cast(to: a.dtype)
-      let share = $0.gradient / (left + right)
-      return [$0.wanted[0] ? share * left : nil, $0.wanted[1] ? share * right : nil]
+      let first = firstIsChosen($0.input(0), $0.input(1))
+      let zero = Tensor.zeros(like: $0.gradient)
+      return [
+        $0.wanted[0] ? Tensor.select(first, $0.gradient, zero) : nil,
+        $0.wanted[1] ? Tensor.select(first, zero, $0.gradient) : nil,
+      ]
     }
   }
 
-  /// b·a^(b−1), and log(a)·aᵇ where a isn't 0.
+  /// b·a^(b−1), and log(a)·aᵇ where a is positive, else 0.
   private static let gradientOfPower = Gradient.ofOutputs(keeping: [0], inputs: [0, 1]) {
     let (a, b) = ($0.input(0), $0.input(1))
     var gradients: [Tensor?] = [nil, nil]
     if $0.wanted[0] { gradients[0] = $0.gradient * b * a.power(b - 1) }
     if $0.wanted[1] {
-      let isZero = a .== Tensor.zeros(like: a)
-      let safe = Tensor.select(isZero, Tensor.ones(like: a), a)
+      let safe = Tensor.select(a .> Tensor.zeros(like: a), a, Tensor.ones(like: a))
       gradients[1] = $0.gradient * $0.output(0) * safe.log()
     }
     return gradients
@@ -309,12 +309,12 @@ extension Tensor {
   public static func *= (a: inout Tensor, b: Tensor) { a = a * b }
   public static func /= (a: inout Tensor, b: Tensor) { a = a / b }
 
-  /// The larger of each pair; NaN where either is NaN.
+  /// The larger of each pair; NaN where either is NaN. Of equal ones the first has the gradient.
   public func maximum(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Tensor.applying(.maximum, self, other, file: file, line: line)
   }
   public func maximum(_ other: Double) -> Tensor { Tensor.applying(.maximum, self, scalarOperand(other)) }
-  /// The smaller of each pair; NaN where either is NaN.
+  /// The smaller of each pair; NaN where either is NaN. Of equal ones the first has the gradient.
   public func minimum(_ other: Tensor, file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     Tensor.applying(.minimum, self, other, file: file, line: line)
   }

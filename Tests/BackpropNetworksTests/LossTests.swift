@@ -1,0 +1,54 @@
+import Backprop
+import Testing
+
+@testable import BackpropNetworks
+
+@Suite("Losses") struct LossTests {
+  static let golden = Golden("losses")
+
+  @Test("Keras' values and gradients", arguments: golden.cases)
+  func kerasValues(_ golden: GoldenCase) throws {
+    let loss = Loss(className: golden.text("loss"), config: golden.config("config"))
+    let labels = golden.tensor("y_true")
+    let weights = golden.has("sample_weight") ? golden.tensor("sample_weight") : nil
+    let activation = golden.has("activation") ? try ActivationFunction(named: golden.text("activation")) : .linear
+    let predictions = golden.tensor("y_pred")
+    let value = loss(labels, activation(predictions), sampleWeights: weights)
+    expectClose(value, golden.tensor("value"), atol: 1e-6, rtol: 1e-6, "value")
+    let gradient = gradient(at: predictions) { loss(labels, activation($0), sampleWeights: weights).sum() }
+    expectClose(gradient, golden.tensor("gradient"), atol: 1e-5, rtol: 1e-5, "gradient")
+  }
+
+  private static let misfits: [(Loss, Shape, Shape, String)] = [
+    (
+      Loss.mse, Shape([10, 1]), Shape([10, 8]),
+      "mean_squared_error: labels of shape [10, 1] against predictions of shape [10, 8]: they would broadcast; give each row as many labels as it has predictions"
+    ),
+    (
+      Loss.mse, [10, 3], [10, 8], "mean_squared_error: labels of shape [10, 3] against predictions of shape [10, 8]; they must be alike"
+    ),
+    (
+      Loss.categoricalCrossentropy, [10], [10, 8],
+      "categorical_crossentropy: labels of shape [10] against predictions of shape [10, 8]; labels that are class numbers need .sparseCategoricalCrossentropy, or oneHot(classes: 8)"
+    ),
+    (
+      Loss.sparseCategoricalCrossentropy, [10, 8], [10, 8],
+      "sparse_categorical_crossentropy: expected one class number in 0..<8 for each row, of shape [10], got labels of shape [10, 8]; labels with one column for each class need .categoricalCrossentropy"
+    ),
+  ]
+
+  @Test("what would broadcast, or isn't a class number, is refused", arguments: misfits)
+  func shapes(_ loss: Loss, _ labels: Shape, _ predictions: Shape, _ expected: String) {
+    #expect(message {
+      try loss.check(labels: TensorType(labels, .float32), predictions: TensorType(predictions, .float32))
+    } == expected)
+  }
+
+  @Test("[n] and [n, 1] are the same labels")
+  func columns() {
+    let loss = Loss.mse
+    let (a, b) = (Tensor([1, 2, 3] as [Float]), Tensor([2, 4, 3] as [Float]))
+    #expect(loss(a, b.expanded(axis: 1)).item() == loss(a.expanded(axis: 1), b.expanded(axis: 1)).item())
+    #expect(abs(loss(a, b.expanded(axis: 1)).item() - 5.0 / 3) < 1e-6)
+  }
+}
