@@ -28,13 +28,16 @@ enum ActivationKind: String, CaseIterable, Sendable {
     switch self {
     case .linear: return x
     case .relu: return rectified(x, arguments)
-    case .relu6: return x.relu().minimum(6)
+    case .relu6: return rectifiedTo6(x)
     case .leakyRelu: return leakyRectified(x, argument("negative_slope", 0.2))
     case .elu: return exponentialLinear(x, argument("alpha", 1))
     case .celu:
       let alpha = argument("alpha", 1)
-      return x.relu() + (x.minimum(0) / alpha).expm1() * alpha
-    case .selu: return exponentialLinear(x, 1.673_263_242_354_377_2) * 1.050_700_987_355_480_5
+      return x.maximum(0) + (x.minimum(0) / alpha).expm1() * alpha
+    case .selu:
+      // At 0 TensorFlow takes the slope from the right, unlike elu's.
+      let below = x.minimum(0).expm1() * 1.673_263_242_354_377_2
+      return Tensor.select(x .>= 0, x, below) * 1.050_700_987_355_480_5
     case .gelu: return gaussianLinear(x, approximate: argument("approximate", 0) != 0)
     case .glu:
       let halves = x.split(2, axis: axis())
@@ -81,7 +84,12 @@ private func exponentialLinear(_ x: Tensor, _ alpha: Double) -> Tensor {
   Tensor.select(x .> 0, x, x.minimum(0).expm1() * alpha)
 }
 
-private func clippedLine(_ x: Tensor) -> Tensor { (x * (1 / 6) + 0.5).clipped(to: 0...1) }
+/// x between 0 and 6; flat at both ends, as TensorFlow's gradient is.
+private func rectifiedTo6(_ x: Tensor) -> Tensor {
+  Tensor.select((x .> 0).and(x .< 6), x, x.clipped(to: 0...6).stopGradient())
+}
+
+private func clippedLine(_ x: Tensor) -> Tensor { rectifiedTo6(x + 3) / 6 }
 
 /// x · Φ(x) (Hendrycks and Gimpel, 2016), with erf or with its approximation by tanh.
 private func gaussianLinear(_ x: Tensor, approximate: Bool) -> Tensor {
@@ -93,28 +101,27 @@ private func gaussianLinear(_ x: Tensor, approximate: Bool) -> Tensor {
 private func rectified(_ x: Tensor, _ arguments: [String: Double]) -> Tensor {
   let (slope, threshold) = (arguments["negative_slope"] ?? 0, arguments["threshold"] ?? 0)
   let maximum = arguments["max_value"]
+  if slope != 0, threshold == 0, maximum == nil { return leakyRectified(x, slope) }
   var positive = threshold == 0 ? x.relu() : Tensor.select(x .> threshold, x, Tensor.zeros(like: x))
-  if let maximum { positive = positive.clipped(to: 0...maximum) }
+  if let maximum { positive = maximum == 6 && threshold == 0 ? rectifiedTo6(x) : positive.clipped(to: 0...maximum) }
   if slope == 0 { return positive }
   return positive - (threshold - x).relu() * slope
 }
 
-/// The nearest point of the probability simplex (Martins and Astudillo, 2016): max(x − τ, 0), τ such that it adds up to 1.
+/// Keras' sparsemax: max(x − τ, 0), where k counts the sorted elements zᵢ that have 1 + i·zᵢ > z₁ + … + zᵢ.
 ///
-/// For each element the sum and the number of those at least as large are counted against all others along the axis, so
-/// that nothing has to be sorted. O(n²) along the axis.
+/// In the paper (Martins and Astudillo, 2016) τ = (z₁ + … + z_k − 1) / k, and the result adds up to 1. Keras 3.15 sums
+/// z₁ + … + zᵢ over all i up to k instead, so with more than one element in the support it gives less. A model trained
+/// there has to give the same numbers here.
 private func nearestInSimplex(_ x: Tensor, axis: Int) -> Tensor {
   let position = axis < 0 ? axis + x.rank : axis
   let z = position == x.rank - 1 ? x : x.swappingAxes(position, -1)
-  let others = z.expanded(axis: -2)
-  let isAtLeast = (others .>= z.expanded(axis: -1)).cast(to: z.dtype)
-  let sums = (others * isAtLeast).sum(axes: [-1])
-  let counts = isAtLeast.sum(axes: [-1])
-  let isSupported = (z * counts + 1 .> sums).cast(to: z.dtype)
-  // The smallest supported element has the largest count; ties have equal sums.
-  let size = (counts * isSupported).max(axes: [-1], keepDims: true).stopGradient()
-  let isLast = (counts .== size).cast(to: z.dtype)
-  let total = (sums * isLast).sum(axes: [-1], keepDims: true) / isLast.sum(axes: [-1], keepDims: true)
-  let result = (z - (total - 1) / size).relu()
+  let sorted = z.sorted(descending: true)
+  let sums = sorted.cumulativeSum(axis: -1)
+  let ranks = Tensor.range(from: 1, to: z.shape[-1] + 1).cast(to: z.dtype)
+  let isSupported = (sorted - (sums - 1) / ranks .> 0)
+  let size = isSupported.cast(to: z.dtype).sum(axes: [-1], keepDims: true)
+  let total = Tensor.select(isSupported, sums, Tensor.zeros(like: sums)).sum(axes: [-1], keepDims: true)
+  let result = (z - (total - 1) / size).maximum(0)
   return position == x.rank - 1 ? result : result.swappingAxes(position, -1)
 }

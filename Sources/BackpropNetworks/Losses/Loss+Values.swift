@@ -31,7 +31,8 @@ extension Loss.Kind {
         let target = smoothing == 0 ? labels : labels * (1 - smoothing) + 0.5 * smoothing
         return (binaryValues(target, predictions, fromLogits).mean(axes: [axis]), nil)
       }
-      let classes = Double(predictions.shape[axis])
+      // Keras divides by the last axis' size, whatever `axis` is.
+      let classes = Double(labels.shape[-1])
       let target = smoothing == 0 ? labels : labels * (1 - smoothing) + smoothing / classes
       return (categoricalValues(target, predictions, fromLogits, axis), nil)
     case .sparseCategoricalCrossentropy: return (predictions, nil)

@@ -140,6 +140,8 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
       weights = weights.map { fitted($0, to: share) * share } ?? share
     }
     if let given = weights {
+      // Keras: one value for each row beside weights [rows, 1] becomes [rows, 1] too.
+      if values.rank == 1, given.rank == 2, given.shape[-1] == 1, mask == nil { values = values.expanded(axis: -1) }
       let fitted = fitted(given, to: values)
       values = values * fitted
       weights = fitted

@@ -98,15 +98,14 @@ package enum BinaryOperation: Int, CaseIterable, SampledFamily {
     [Tensor.zeros(like: $0.gradient), Tensor.zeros(like: $0.gradient)]
   }
 
-  /// The whole gradient to the operand that is chosen; to the first where they are equal, as TensorFlow does: a value
-  /// that lies on the bound it is clipped to still learns.
-  private static func gradientOfExtreme(_ firstIsChosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient {
+  /// The whole gradient to the operand that is chosen; to the first where they are equal, as in TensorFlow.
+  private static func gradientOfExtreme(_ chosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient {
     .ofInputs(keeping: [0, 1]) {
-      let first = firstIsChosen($0.input(0), $0.input(1))
+      let isFirst = chosen($0.input(0), $0.input(1))
       let zero = Tensor.zeros(like: $0.gradient)
       return [
-        $0.wanted[0] ? Tensor.select(first, $0.gradient, zero) : nil,
-        $0.wanted[1] ? Tensor.select(first, zero, $0.gradient) : nil,
+        $0.wanted[0] ? Tensor.select(isFirst, $0.gradient, zero) : nil,
+        $0.wanted[1] ? Tensor.select(isFirst, zero, $0.gradient) : nil,
       ]
     }
   }

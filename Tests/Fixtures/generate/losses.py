@@ -21,7 +21,8 @@ def record(name, y_true, y_pred, weight=None, activation=None, reductions=REDUCT
             fed = getattr(keras.activations, activation)(x) if activation else x
             value = loss(y_true, fed, sample_weight=weight)
             total = tf.reduce_sum(value)
-        case = {"loss": name, "config": loss.get_config(), "y_true": tensor(y_true), "y_pred": tensor(x),
+        # Huber leaves its delta out of its configuration.
+        case = {"loss": name, "config": {**loss.get_config(), **arguments}, "y_true": tensor(y_true), "y_pred": tensor(x),
                 "value": tensor(value), "gradient": tensor(tape.gradient(total, x))}
         if weight is not None:
             case["sample_weight"] = tensor(weight)
