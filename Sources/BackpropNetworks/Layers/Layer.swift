@@ -26,6 +26,8 @@ open class Layer: @unchecked Sendable {
     var weights: [Weight] = []
     var random: RandomGenerator?
     var checkedInputs: Set<[Shape]> = []
+    /// The inputs that it was first prepared for.
+    var firstInputs: [Shape]?
   }
 
   private let state: Mutex<State>
@@ -216,8 +218,12 @@ open class Layer: @unchecked Sendable {
     state.withLock { state in
       if state.checkedInputs.count > 64 { state.checkedInputs = [] }
       state.checkedInputs.insert(inputs)
+      if state.firstInputs == nil { state.firstInputs = inputs }
     }
   }
+
+  /// The shapes it was first prepared for; nil before.
+  package var preparedInputs: [Shape]? { state.withLock { $0.firstInputs } }
 
   private func nameSublayers() {
     let layers = sublayers

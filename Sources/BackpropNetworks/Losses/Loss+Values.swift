@@ -79,10 +79,21 @@ private func categoricalValues(
 ) -> Tensor {
   let position = axis < 0 ? axis + predictions.rank : axis
   if let z = fromLogits ? predictions : logits(of: predictions, .softmax(axis: position)) {
-    return -(target * z.logSoftmax(axis: axis)).sum(axes: [axis])
+    return softmaxCrossentropy(target, logits: z, axis)
   }
   let p = (predictions / predictions.sum(axes: [axis], keepDims: true)).clipped(to: fuzz...(1 - fuzz))
   return -(target * p.log()).sum(axes: [axis])
+}
+
+/// −Σ t · log softmax(z), with TensorFlow's gradient: g · (softmax(z) − t), which takes it that the targets add up to 1.
+private func softmaxCrossentropy(_ target: Tensor, logits: Tensor, _ axis: Int) -> Tensor {
+  withCustomGradient(
+    [target, logits],
+    forward: { [-($0[0] * $0[1].logSoftmax(axis: axis)).sum(axes: [axis])] },
+    backward: { gradients, inputs, _ in
+      guard let g = gradients[0]?.expanded(axis: axis) else { return [nil, nil] }
+      return [-g * inputs[1].logSoftmax(axis: axis), g * (inputs[1].softmax(axis: axis) - inputs[0])]
+    })[0]
 }
 
 private func sparseValues(

@@ -87,4 +87,7 @@ extension Model {
 
   /// The compiled training step, to look at its kernels and its plan; nil before `fit`.
   package var trainingProgram: Program? { programs.largest(.train) }
+
+  /// What the compiled training step does and needs; nil before `fit`.
+  package var trainingPlan: Plan? { Engine.exclusively { programs.plan(.train) } }
 }

@@ -1,4 +1,5 @@
 import BackpropTensors
+import Synchronization
 
 /// Layers one after the other.
 ///
@@ -71,5 +72,17 @@ extension Layer {
     return VariableScopes.outside {
       VariableScopes.with(tracer) { call(inputs.map(tracer.input), CallContext()).map(\.type) }
     }
+  }
+
+  /// What each layer inside gives for inputs of these shapes, found by recording the call.
+  package func outputShapesOfLayers(_ inputs: [Shape]) -> [ObjectIdentifier: [Shape]] {
+    let found = Mutex<[ObjectIdentifier: [Shape]]>([:])
+    let tracer = Tracer()
+    var context = CallContext()
+    context.observer = { layer, results in found.withLock { $0[ObjectIdentifier(layer)] = results.map(\.shape) } }
+    VariableScopes.outside {
+      VariableScopes.with(tracer) { _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context) }
+    }
+    return found.withLock { $0 }
   }
 }

@@ -1,0 +1,133 @@
+import Backprop
+import Foundation
+
+/// What can be measured, by name.
+enum Benchmark: String, CaseIterable {
+  case seedMLP = "seed-mlp"
+  case seedEager = "seed-eager"
+  case mlpWide = "mlpwide"
+  case autoencoder = "autoenc"
+  case coldStart = "coldstart"
+  /// What `coldstart` starts.
+  case coldStartOnce = "coldstart-once"
+  /// Test accuracies of the guide's program over seeds 0–9.
+  case seeds
+
+  func run(_ options: Options) throws {
+    switch self {
+    case .seedMLP: try epochs(eager: false, options).show(asJSON: options.json)
+    case .seedEager: try epochs(eager: true, options).show(asJSON: options.json)
+    case .mlpWide:
+      let (x, y) = (batch(256), Tensor((0..<256).map { Int32($0 * 7 % 10) }))
+      try steps(Networks.wide(), x, y, options).show(asJSON: options.json)
+    case .autoencoder:
+      let x = batch(256)
+      try steps(Networks.autoencoder(), x, x, options).show(asJSON: options.json)
+    case .coldStart: try coldStart(options).show(asJSON: options.json)
+    case .coldStartOnce: try coldStartOnce()
+    case .seeds: try seeds()
+    }
+  }
+
+  /// Seconds of each epoch but the first, as a user's callback sees them.
+  private func epochs(eager: Bool, _ options: Options) throws -> Result {
+    let (train, test) = try MNIST.load()
+    let model = try Networks.guide(eager: eager)
+    let stopwatch = Stopwatch()
+    try model.fit(
+      train.images, train.labels, epochs: eager ? 3 : 6, batchSize: 64, verbose: .silent, callbacks: [stopwatch])
+    let accuracy = try model.evaluate(test.images, test.labels)["accuracy"]
+    var result = Result(
+      rawValue, unit: "an epoch", samples: Array(stopwatch.seconds.dropFirst()), threads: Threads.count,
+      accuracy: accuracy)
+    if !eager {
+      let profile = try model.profile(train.images, train.labels, batchSize: 64)
+      result.overhead_s = profile.overhead
+      if options.profile { show(profile) }
+    }
+    return result
+  }
+
+  /// Seconds of each call of `trainOnBatch` on the same batch, its loss read.
+  private func steps(_ model: Sequential, _ x: Tensor, _ y: Tensor, _ options: Options) throws -> Result {
+    for _ in 0..<5 { _ = try model.trainOnBatch(x, y) }
+    var samples: [Double] = []
+    let end = ContinuousClock.now + .seconds(8)
+    while samples.count < 10 || (ContinuousClock.now < end && samples.count < 300) {
+      samples.append(try seconds { _ = try model.trainOnBatch(x, y) })
+    }
+    let result = Result(rawValue, unit: "a step", samples: samples, threads: Threads.count)
+    if options.profile { show(try model.profile(x, y, batchSize: x.shape[0], runs: 50)) }
+    return result
+  }
+
+  private func batch(_ rows: Int) -> Tensor { RandomGenerator(seed: 1).uniform([rows, 784]) }
+
+  // MARK: Cold start
+
+  /// From starting the process to its word that the first training step is done.
+  private func coldStart(_ options: Options) throws -> Result {
+    let samples = try (0..<7).map { _ in
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+      process.arguments = [Benchmark.coldStartOnce.rawValue]
+      let output = Pipe()
+      process.standardOutput = output
+      let time = try seconds {
+        try process.run()
+        _ = output.fileHandleForReading.availableData
+      }
+      process.waitUntilExit()
+      return time
+    }
+    return Result(rawValue, unit: "to the first step's end", samples: samples, threads: Threads.count)
+  }
+
+  private func coldStartOnce() throws {
+    let model = try Networks.guide()
+    _ = try model.trainOnBatch(batch(64), Tensor((0..<64).map { Int32($0 % 10) }))
+    FileHandle.standardOutput.write(Data("done\n".utf8))
+  }
+
+  private func seeds() throws {
+    let (train, test) = try MNIST.load()
+    let accuracies = try (0..<10).map { (seed: Int) -> Double in
+      let model = try Networks.guide(seed: seed)
+      try model.fit(train.images, train.labels, epochs: 5, batchSize: 64, verbose: .silent)
+      let accuracy = try model.evaluate(test.images, test.labels)["accuracy"]!
+      print("seed \(seed): \(format(accuracy))")
+      return accuracy
+    }
+    let sorted = accuracies.sorted()
+    print("median \(format((sorted[4] + sorted[5]) / 2)), least \(format(sorted[0])), largest \(format(sorted[9]))")
+  }
+}
+
+/// Each kernel with its share of the step and what it reaches.
+private func show(_ profile: StepProfile) {
+  let total = profile.kernels.reduce(0) { $0 + $1.seconds }
+  let peak = profile.kernels.map { Double($0.flops) / $0.seconds }.max() ?? 1
+  print("      µs  share  GFLOP/s  of best   GB/s  kernel")
+  for kernel in profile.kernels {
+    let rate = Double(kernel.flops) / kernel.seconds
+    print(
+      String(
+        format: "%8.2f %5.1f%% %8.1f %7.0f%% %6.1f  ", kernel.seconds * 1e6, kernel.seconds / total * 100, rate / 1e9,
+        rate / peak * 100, Double(kernel.bytes) / kernel.seconds / 1e9) + "\(kernel.name) [\(kernel.implementation)]")
+  }
+  print(
+    "sum \(format(total * 1e6)) µs; step \(format(profile.step * 1e6)) µs, bare loop \(format(profile.bareLoop * 1e6)) µs")
+}
+
+/// Notes how long each epoch takes.
+private final class Stopwatch: Callback, @unchecked Sendable {
+  private(set) var seconds: [Double] = []
+  private var start = ContinuousClock.now
+
+  override func onEpochBegin(_ epoch: Int) throws { start = ContinuousClock.now }
+
+  override func onEpochEnd(_ epoch: Int, _ logs: Logs) throws {
+    let duration = ContinuousClock.now - start
+    seconds.append(Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18)
+  }
+}
