@@ -46,6 +46,14 @@ CK_INLINE void prefetch_part(const ck_gather *g, int64_t i, int64_t first, int64
   for (int64_t byte = 0; byte < least(count * size, 2048); byte += 64) __builtin_prefetch(p + byte);
 }
 
+/// *failed = the smaller of i and what is there (−1: nothing yet), whichever thread comes first.
+static void note_first(int64_t *failed, int64_t i) {
+  int64_t seen = __atomic_load_n(failed, __ATOMIC_RELAXED);
+  while ((seen < 0 || i < seen)
+         && !__atomic_compare_exchange_n(failed, &seen, i, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
 static void gather_pieces(void *context, int64_t begin, int64_t end) {
   const gather_job *job = context;
   const ck_gather *g = job->gather;
@@ -60,7 +68,7 @@ static void gather_pieces(void *context, int64_t begin, int64_t end) {
       char *dst = (char *)g->dst + (i * g->row + first) * size_of(g->dst_dtype);
       if (row < 0 || row >= g->src_rows) {
         memset(dst, 0, (size_t)(count * size_of(g->dst_dtype)));
-        if (g->failed) *g->failed = i;
+        if (g->failed) note_first(g->failed, i);
       } else {
         gather_part(g, dst, row, first, count);
       }

@@ -56,6 +56,32 @@ extension Kernels {
       #expect(dst.values == [7, 8, 0, 0, 1, 2] && dst.isIntact)
     }
 
+    @Test("of many indices out of range, the first is reported") func firstOutOfRange() {
+      let count = 3000, row = 40
+      let src = Memory<Float>(repeating: 1, count: 10 * row)
+      var indices = Array(repeating: Int32(5), count: count)
+      for bad in [900, 901, 1500, 2999] { indices[bad] = bad % 2 == 0 ? 10 : -3 }
+      let index = Memory(indices)
+      forEachInstructionSet { set in
+        let (one, two) = onOneAndTwoThreads {
+          let dst = Memory<Float>(repeating: 9, count: count * row)
+          var failed: Int64 = -1
+          withUnsafeMutablePointer(to: &failed) {
+            var gather = ck_gather(
+              dst: dst.pointer, src: src.pointer, index: index.pointer, dst_dtype: Int32(CK_F32.rawValue),
+              src_dtype: Int32(CK_F32.rawValue), index_dtype: Int32(CK_I32.rawValue), count: Int64(count),
+              row: Int64(row), src_rows: 10, scale: 1, shift: 0, failed: $0)
+            ck_gather_run(&gather)
+          }
+          keep(src, index)
+          let zeros = (0..<count).filter { dst.pointer[$0 * row] == 0 }
+          #expect(zeros == [900, 901, 1500, 2999], "\(set)")
+          return failed
+        }
+        #expect(one == 900 && two == 900, "\(set)")
+      }
+    }
+
     @Test("scatter-add adds in order, and only where it may", arguments: [(50, 7), (2000, 96), (1, 1)])
     func scatter(count: Int, row: Int) {
       let rows = 13

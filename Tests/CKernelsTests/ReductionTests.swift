@@ -100,6 +100,37 @@ extension Kernels {
       }
     }
 
+    @Test("column sums of so many strided operands that rows are cut", arguments: [250, 300, 500, 700, 1500])
+    func manyOperands(columns: Int) {
+      let rows = 9, operands = 40
+      var numbers = Numbers(seed: 31)
+      let values = (0..<operands).map { _ in numbers.take(rows * columns * 2) }
+      forEachInstructionSet { set in
+        let inputs = values.map { Memory($0) }, sums = Memory<Float>(repeating: 0, count: columns)
+        let rowSums = Memory<Float>(repeating: 0, count: rows)
+        let add = (1..<operands).map { instruction(CK_ADD, operands, $0 == 1 ? 0 : operands, $0) }
+        for (reduced, result, strides) in [(0, sums, [0, 1]), (1, rowSums, [1, 0])] {
+          runProgram(
+            dims: [rows, columns], reduced: [reduced], inputs: inputs.map { Operand($0, [2 * columns, 2]) },
+            instructions: add,
+            outputs: [Output(operand: Operand(result, strides), register: operands, reduction: CK_SUM)])
+        }
+        #expect(sums.isIntact && rowSums.isIntact)
+        var byColumn = Array(repeating: 0.0, count: columns), byRow = Array(repeating: 0.0, count: rows)
+        for r in 0..<rows {
+          for c in 0..<columns {
+            let sum = values.reduce(0.0) { $0 + Double($1[(r * columns + c) * 2]) }
+            byColumn[c] += sum
+            byRow[r] += sum
+          }
+        }
+        for c in 0..<columns {
+          #expect(abs(Double(sums.pointer[c]) - byColumn[c]) < 1e-4, "\(set), column \(c)")
+        }
+        for r in 0..<rows { #expect(abs(Double(rowSums.pointer[r]) - byRow[r]) < 1e-3, "\(set), row \(r)") }
+      }
+    }
+
     @Test("a sum over a million elements keeps six digits") func accuracy() {
       var numbers = Numbers(seed: 1)
       let count = 1_000_000

@@ -148,7 +148,8 @@ int64_t ck_matmul_scratch_bytes(int64_t m, int64_t k, int64_t n, bool transpose_
 
 // MARK: Copies, casts, permutations, gathers
 
-/// dst (contiguous, `dims`) = src read with `strides` (any sign, in elements), converted to dst's dtype.
+/// dst = src, both read with strides (any sign, in elements; 0 repeats), converted to dst's dtype: floating point rounds to
+/// nearest even, and to an integer truncates and saturates (NaN: 0); an integer to a narrower one drops its high bits.
 typedef struct {
   void *dst; const void *src;
   int32_t dst_dtype, src_dtype;
@@ -158,8 +159,8 @@ typedef struct {
 void ck_copy_run(void *context);  // picks contiguous, 2-D blocked transpose or the general loop
 
 /// dst[i, :] = src[index[i], :] · scale + shift, converted to dst's dtype (scale and shift apply to float32 destinations
-/// only). Rows of `row` elements. Indices are int32 or int64. An index out of range stores its position in *failed
-/// (initially -1) and leaves the row zero.
+/// only). Rows of `row` elements. Indices are int32 or int64. An index out of range leaves the row zero; the first one's
+/// position is stored in *failed (initially -1).
 typedef struct {
   void *dst; const void *src; const void *index;
   int32_t dst_dtype, src_dtype, index_dtype;
