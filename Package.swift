@@ -11,7 +11,7 @@ let package = Package(
   targets: [
     // The only C. COneDNN wraps what Swift can't import of oneDNN; CKernels holds the vector kernels.
     .target(
-      name: "COneDNN",
+      name: "COneDNN", dependencies: ["CKernels"],
       linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp", .when(platforms: [.linux]))]),
     .target(
       name: "CKernels",

@@ -9,8 +9,6 @@ package final class Execution {
     var primitive: Primitive
     /// oneDNN's argument numbers (`DNNL_ARG_SRC`, …) with what is passed.
     var arguments: [(number: Int32, memory: Memory)]
-    /// Set while this stage runs; nil leaves what is set.
-    var threads: Int?
   }
 
   /// Notes the first failure of a step's executions, so that the step is checked in one place.
@@ -59,8 +57,7 @@ package final class Execution {
       (native + index).initialize(
         to: odn_stage(
           primitive: stage.primitive.handle, arguments: arguments,
-          argument_count: Int32(stage.arguments.count),
-          threads: Int32(stage.threads ?? 0), status: dnnl_success))
+          argument_count: Int32(stage.arguments.count), status: dnnl_success))
     }
     record = .allocate(capacity: 1)
     record.initialize(

@@ -8,38 +8,67 @@ struct Formulation: Equatable {
     case direct
     /// As described, by oneDNN's gemm.
     case gemm
-    /// dst's rows in so many parts, a gemm on one thread for each: no thread waits for another before the end.
-    case gemmByRows(parts: Int)
     /// dstᵀ = weightsᵀ · srcᵀ, transposed into place afterwards.
     case transposed
   }
 
-  var method: Method
-  var threads: Int
+  /// What is cut into parts.
+  enum Axis: Equatable {
+    case rows, columns, batch
 
-  /// Whether the primitives run at once.
-  var isConcurrent: Bool { if case .gemmByRows = method { true } else { false } }
+    func of(_ layout: Layout) -> Int {
+      switch self {
+      case .rows: layout.dims.count - 2
+      case .columns: layout.dims.count - 1
+      case .batch: 0
+      }
+    }
+  }
+
+  var method: Method
+  /// How many primitives share the work, each on one thread of our own pool.
+  var parts = 1
+  var axis = Axis.rows
 }
 
 extension Matmul.Description {
+  /// oneDNN's own threads would wait for each other at every block, and make every product wait for the scheduler where
+  /// something else runs on the same cores; so each primitive is made for one thread, and several share a product.
   func formulation(threads: Int) -> Formulation {
-    // Below this the second thread costs more than it does. 64x64·64x10: 1.4 µs on one thread, 1.6 on two;
-    // 64x10·(64x10)ᵀ: 1.2 and 1.6; but 64x64·64x64: 4.9 and 3.5.
-    let threads = m * k * n <= 1 << 16 && sourceBatch.isEmpty && weightsBatch.isEmpty ? 1 : threads
-    return Formulation(method: method(threads: threads), threads: threads)
+    var result = Formulation(method: method)
+    // Below this the second thread costs more than it does.
+    let work = m * k * n * (destinationBatch ?? []).reduce(1, *)
+    let rowOperands = postOperations.contains { if case .binary = $0 { true } else { false } }
+    let plain = sourceStrides == nil && weightsStrides == nil && destinationStrides == nil
+    guard threads > 1, work > 1 << 16, plain, !rowOperands, result.method != .transposed else { return result }
+    result.parts = threads
+    if let batch = destinationBatch, let first = batch.first, first > 1 {
+      result.parts = min(threads, first)
+      result.axis = .batch
+    } else if destinationBatch?.isEmpty != true {
+      result.parts = 1
+    } else if m >= 16 * threads, m >= n || transposeSource || m >= 64 * threads || n < 32 * threads {
+      result.axis = .rows
+    } else if n >= 16 * threads {
+      result.axis = .columns
+      result.method = .gemm
+    } else {
+      result.parts = 1
+    }
+    return result
   }
 
-  private func method(threads: Int) -> Formulation.Method {
+  private var method: Formulation.Method {
     let plain = sourceStrides == nil && weightsStrides == nil && destinationStrides == nil
     let float = sourceType == .float32 && weightsType == .float32 && destinationType == .float32
     guard plain, float, sourceBatch.isEmpty, weightsBatch.isEmpty else { return .direct }
     // One column: brgemm computes 16 and throws 15 away. 256x64·64x1: 7 by brgemm, 29 by gemm; 2048x256ᵀ: 5 and 37.
     if n == 1 { return .gemm }
-    return transposeSource ? methodForTransposedSource(threads: threads) : methodForFewRows
+    return transposeSource ? methodForTransposedSource : methodForFewRows
   }
 
   /// srcᵀ · weights is what a weight gradient is.
-  private func methodForTransposedSource(threads: Int) -> Formulation.Method {
+  private var methodForTransposedSource: Formulation.Method {
     guard !transposeWeights else { return .direct }
     // Few columns: src is better read as it lies. [256,2048]ᵀ·256x10: 77 → 132 on two threads, [64,64]ᵀ·64x10:
     // 46 → 59 on one; 2048x256x20: 104 → 152; but 64x64x16 and 2048x256x32: none.
@@ -49,12 +78,7 @@ extension Matmul.Description {
     // exception are rows that lie a multiple of 4 kB apart, where gemm's packing suffers: 1024x256x64: 101 → 79;
     // only with many columns does it pay all the same.
     let rowsCollide = m % 1024 == 0
-    guard k >= 128, m >= 64, n >= 32, !rowsCollide || n >= 2048 else { return .direct }
-    // A gemm on several threads makes them wait for each other at every block: on a quiet machine that costs little
-    // (64x256x32: 135 → 162 in two parts, 2048x256x2048: 209 → 217), with something else running on the same cores it
-    // doubles the time.
-    let rowOperands = postOperations.contains { if case .binary = $0 { true } else { false } }
-    return threads > 1 && m >= 32 * threads && !rowOperands ? .gemmByRows(parts: threads) : .gemm
+    return k >= 128 && m >= 64 && n >= 32 && (!rowsCollide || n >= 2048) ? .gemm : .direct
   }
 
   /// A few rows against large weights: brgemm copies the weights before it uses them.

@@ -7,9 +7,12 @@ extension Matmul {
     _ description: Description, _ layouts: Description.Layouts, _ formulation: Formulation
   ) throws(OneDNNError) -> ([Step], Int) {
     switch formulation.method {
-    case .direct: try product(description, layouts)
-    case .gemm: try gemm(description, layouts)
-    case .gemmByRows(let parts): try gemmByRows(description, layouts, parts: parts)
+    case .direct: try parts(description, layouts, formulation) { layouts throws(OneDNNError) in
+        try product(description, layouts)
+      }
+    case .gemm: try parts(description, layouts, formulation) { layouts throws(OneDNNError) in
+        try gemm(description, layouts)
+      }
     case .transposed: try transposedProduct(description, layouts)
     }
   }
@@ -55,34 +58,38 @@ extension Matmul {
     return try product(description, layouts)
   }
 
-  /// dst's rows in `parts` pieces, each a gemm for one thread.
-  private static func gemmByRows(
-    _ description: Description, _ layouts: Description.Layouts, parts: Int
+  /// The product in as many parts as the formulation says, each with scratch memory of its own.
+  private static func parts(
+    _ description: Description, _ layouts: Description.Layouts, _ formulation: Formulation,
+    _ make: (Description.Layouts) throws(OneDNNError) -> ([Step], Int)
   ) throws(OneDNNError) -> ([Step], Int) {
-    try Threads.with(1) { () throws(OneDNNError) -> ([Step], Int) in
-      var steps: [Step] = []
-      var size = 0
-      for part in 0..<parts {
-        // Cut at multiples of 16, which is what the kernels compute at a time.
-        let begin = description.m * part / parts / 16 * 16
-        let end = part == parts - 1 ? description.m : description.m * (part + 1) / parts / 16 * 16
-        var piece = layouts
-        piece.source.dims[0] = end - begin
-        piece.destination.dims[0] = end - begin
-        var (pieceSteps, pieceSize) = try gemm(description, piece)
-        for index in pieceSteps[0].operands.indices {
-          switch pieceSteps[0].operands[index].role {
-          case .source: pieceSteps[0].operands[index].offset = layouts.source.offset(ofRow: begin)
-          case .destination: pieceSteps[0].operands[index].offset = layouts.destination.offset(ofRow: begin)
-          case .scratch: pieceSteps[0].operands[index].offset = size
-          default: break
-          }
+    if formulation.parts == 1 { return try make(layouts) }
+    var steps: [Step] = []
+    var size = 0
+    let length = layouts.destination.dims[formulation.axis.of(layouts.destination)]
+    for part in 0..<formulation.parts {
+      // Matrices are cut at multiples of 16, which is what the kernels compute at a time.
+      let unit = formulation.axis == .batch ? 1 : 16
+      let begin = length * part / formulation.parts / unit * unit
+      let end = part == formulation.parts - 1 ? length : length * (part + 1) / formulation.parts / unit * unit
+      guard end > begin else { continue }
+      var piece = layouts
+      let offsets = piece.cut(formulation.axis, begin..<end)
+      var (pieceSteps, pieceSize) = try make(piece)
+      for index in pieceSteps[0].operands.indices {
+        switch pieceSteps[0].operands[index].role {
+        case .source: pieceSteps[0].operands[index].offset = offsets.source
+        case .weights: pieceSteps[0].operands[index].offset = offsets.weights
+        case .bias: pieceSteps[0].operands[index].offset = offsets.bias
+        case .destination: pieceSteps[0].operands[index].offset = offsets.destination
+        case .scratch: pieceSteps[0].operands[index].offset = size
+        case .postOperand: break
         }
-        steps += pieceSteps
-        size += aligned(pieceSize)
       }
-      return (steps, size)
+      steps += pieceSteps
+      size += aligned(pieceSize)
     }
+    return (steps, size)
   }
 
   /// dstᵀ = weightsᵀ · srcᵀ in the scratchpad, and from there into dst.
@@ -123,7 +130,26 @@ extension Matmul {
   private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 }
 
+extension Matmul.Description.Layouts {
+  /// Keeps a range along one axis of the product; gives each operand's offset in bytes.
+  fileprivate mutating func cut(
+    _ axis: Formulation.Axis, _ range: Range<Int>
+  ) -> (source: Int, weights: Int, bias: Int, destination: Int) {
+    let last = destination.dims.count - 1
+    switch axis {
+    case .rows: return (source.cut(last - 1, range), 0, 0, destination.cut(last - 1, range))
+    case .columns:
+      return (0, weights.cut(last, range), bias?.cut(last, range) ?? 0, destination.cut(last, range))
+    case .batch: return (source.cut(0, range), weights.cut(0, range), 0, destination.cut(0, range))
+    }
+  }
+}
+
 extension Layout {
-  /// In bytes; of an array whose first dimension are the rows.
-  fileprivate func offset(ofRow row: Int) -> Int { row * strides![0] * dataType.size }
+  /// Keeps a range of one dimension (a dimension of 1 repeats and stays); gives the offset of its begin in bytes.
+  fileprivate mutating func cut(_ axis: Int, _ range: Range<Int>) -> Int {
+    guard dims[axis] > 1, let strides else { return 0 }
+    dims[axis] = range.count
+    return range.lowerBound * strides[axis] * dataType.size
+  }
 }

@@ -6,7 +6,7 @@ package final class Matmul: Sendable {
   /// The count it is to be executed with.
   package let threads: Int
   let formulation: Formulation
-  /// The primitives to execute: in order, or all at once where the formulation is `gemmByRows`.
+  /// The primitives to execute: in order, or all at once where the formulation has several parts.
   let steps: [Step]
   /// Bytes of scratch memory an execution needs.
   package let scratchpadSize: Int
@@ -91,7 +91,7 @@ package final class Matmul: Sendable {
   package static func primitive(for description: Description, threads: Int) throws(OneDNNError) -> Matmul {
     try cache.value(for: description, threads: threads) { () throws(OneDNNError) -> Matmul in
       let formulation = description.formulation(threads: threads)
-      return try Threads.with(formulation.threads) { () throws(OneDNNError) -> Matmul in
+      return try Threads.with(1) { () throws(OneDNNError) -> Matmul in
         try Matmul(description, threads: threads, formulation)
       }
     }

@@ -38,7 +38,6 @@ package final class MatmulExecution {
         }
       return base.map { $0 + operand.offset }
     }
-    let threads = matmul.formulation.threads
     var memories: [(operand: Matmul.Operand, memory: Memory)] = []
     var stages: [Execution.Stage] = []
     for step in matmul.steps {
@@ -48,14 +47,11 @@ package final class MatmulExecution {
         memories.append((operand, memory))
         arguments.append((operand.number, memory))
       }
-      stages.append(
-        .init(
-          primitive: step.primitive, arguments: arguments, threads: threads == matmul.threads ? nil : threads)
-      )
+      stages.append(.init(primitive: step.primitive, arguments: arguments))
     }
     self.matmul = matmul
     self.memories = memories
-    execution = Execution(stages, concurrent: matmul.formulation.isConcurrent, failure: failure)
+    execution = Execution(stages, concurrent: matmul.formulation.parts > 1, failure: failure)
   }
 
   /// The function to call with `context`.

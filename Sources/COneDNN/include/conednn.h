@@ -16,6 +16,7 @@
 #include <dnnl.h>
 #include <dnnl_debug.h>
 #include <dnnl_version.h>
+#include <ckernels.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +27,14 @@
 
 // MARK: Threads
 
-// On Linux oneDNN runs on libgomp, whose count is one for each calling thread. Elsewhere the count is oneDNN's own affair.
+// oneDNN's own threads aren't used (see CKernels' threads.c for why): every primitive is made for one thread and run by
+// the thread that calls. On Linux its count is libgomp's, one for each calling thread; elsewhere it is oneDNN's own affair.
 #if defined(__linux__) && DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
 extern int omp_get_max_threads(void);
 extern void omp_set_num_threads(int count);
 static inline int odn_thread_count(void) { return omp_get_max_threads(); }
 static inline void odn_set_thread_count(int count) { omp_set_num_threads(count); }
-extern int omp_get_thread_num(void);
-extern int omp_get_num_threads(void);
-extern void GOMP_parallel(void (*body)(void *), void *context, unsigned threads, unsigned flags);
-#define ODN_HAS_GOMP 1
 #else
-#define ODN_HAS_GOMP 0
 static inline int odn_thread_count(void) { return 1; }
 static inline void odn_set_thread_count(int count) { (void)count; }
 #endif
@@ -228,7 +225,6 @@ typedef struct {
   dnnl_primitive_t primitive;
   dnnl_exec_arg_t *arguments;
   int argument_count;
-  int threads;  // to be set while it runs; 0 leaves what is set
   dnnl_status_t status;
 } odn_stage;
 
@@ -241,36 +237,24 @@ typedef struct {
 } odn_execution;
 
 static inline void odn_stage_run(odn_stage *stage, dnnl_stream_t stream) {
-  int former = 0;
-  if (stage->threads) {
-    former = odn_thread_count();
-    odn_set_thread_count(stage->threads);
-  }
+  if (odn_thread_count() != 1) odn_set_thread_count(1);
   stage->status = dnnl_primitive_execute(stage->primitive, stream, stage->argument_count, stage->arguments);
-  if (former) odn_set_thread_count(former);
 }
 
-#if ODN_HAS_GOMP
-/// One thread's share of the stages. Inside a parallel region oneDNN keeps to the calling thread.
-static inline void odn_execution_share(void *context) {
+static inline void odn_execution_share(void *context, int64_t begin, int64_t end) {
   const odn_execution *execution = (const odn_execution *)context;
-  for (int i = omp_get_thread_num(); i < execution->stage_count; i += omp_get_num_threads())
-    odn_stage_run(&execution->stages[i], execution->stream);
+  for (int64_t i = begin; i < end; i++) odn_stage_run(&execution->stages[i], execution->stream);
 }
-#endif
 
 /// `context` is an `odn_execution *`. After a failure nothing more is run, until `failure` is cleared.
 static inline void odn_execution_run(void *context) {
   const odn_execution *execution = (const odn_execution *)context;
   odn_failure *failure = execution->failure;
   if (failure->status != dnnl_success) return;
-  int concurrent = ODN_HAS_GOMP && execution->concurrent;
-#if ODN_HAS_GOMP
-  if (concurrent) GOMP_parallel(odn_execution_share, context, (unsigned)execution->stage_count, 0);
-#endif
+  if (execution->concurrent) ck_parallel_for(execution->stage_count, 1, odn_execution_share, context);
   for (int i = 0; i < execution->stage_count; i++) {
     odn_stage *stage = &execution->stages[i];
-    if (!concurrent) odn_stage_run(stage, execution->stream);
+    if (!execution->concurrent) odn_stage_run(stage, execution->stream);
     if (stage->status != dnnl_success) {
       failure->status = stage->status;
       failure->execution = context;
