@@ -53,27 +53,35 @@ struct MatmulTests {
     try compare(scaled)
   }
 
-  /// Shapes for which something else than oneDNN's first choice is faster.
-  @Test(
-    "every formulation, on one and two threads",
-    arguments: [
-      ((64, 64, 10), true, false, .transposed), ((300, 128, 20), true, false, .transposed),
-      ((64, 64, 20), true, false, .direct), ((64, 64, 10), true, true, .direct),
-      ((65, 130, 33), true, false, .gemmByRows(parts: 2)),
-      ((129, 130, 64), true, false, .gemmByRows(parts: 2)), ((1024, 128, 40), true, false, .direct),
-      ((33, 70, 1), false, false, .gemm), ((33, 70, 1), true, false, .gemm),
-      ((33, 70, 1), false, true, .gemm),
-      ((1, 300, 50), false, true, .gemm), ((1, 300, 50), false, false, .direct),
-      ((1, 300, 300), false, false, .gemm),
-      ((3, 512, 520), false, false, .gemm), ((3, 512, 520), false, true, .gemm),
-      ((9, 512, 520), false, true, .direct), ((64, 64, 64), false, false, .direct),
-    ] as [((Int, Int, Int), Bool, Bool, Formulation.Method)])
-  func formulations(
-    size: (m: Int, k: Int, n: Int), transposeSource: Bool, transposeWeights: Bool, method: Formulation.Method
-  ) throws {
+  /// One product and how it is put to oneDNN for two threads.
+  struct Formulated: Sendable {
+    var m, k, n: Int
+    var transposeSource = false
+    var transposeWeights = false
+    var expected: Formulation
+  }
+
+  /// Shapes for which something else than oneDNN's first choice is faster, or that are cut in other ways.
+  static let formulated: [Formulated] = [
+    .init(m: 64, k: 64, n: 10, transposeSource: true, expected: .init(method: .transposed)),
+    .init(m: 300, k: 128, n: 20, transposeSource: true, expected: .init(method: .transposed)),
+    .init(m: 64, k: 64, n: 20, transposeSource: true, expected: .init(method: .direct, parts: 2)),
+    .init(m: 64, k: 64, n: 10, transposeSource: true, transposeWeights: true, expected: .init(method: .direct)),
+    .init(m: 65, k: 130, n: 33, transposeSource: true, expected: .init(method: .gemm, parts: 2)),
+    .init(m: 1024, k: 128, n: 40, transposeSource: true, expected: .init(method: .direct, parts: 2)),
+    .init(m: 33, k: 70, n: 1, expected: .init(method: .gemm)),
+    .init(m: 1, k: 300, n: 50, expected: .init(method: .direct)),
+    .init(m: 1, k: 300, n: 300, expected: .init(method: .gemm, parts: 2, axis: .columns)),
+    .init(m: 3, k: 512, n: 520, transposeWeights: true, expected: .init(method: .gemm, parts: 2, axis: .columns)),
+    .init(m: 64, k: 64, n: 64, expected: .init(method: .direct, parts: 2)),
+  ]
+
+  @Test("every formulation, on one and two threads", arguments: formulated)
+  func formulations(_ given: Formulated) throws {
     var description = Matmul.Description(
-      m: size.m, k: size.k, n: size.n, transposeSource: transposeSource, transposeWeights: transposeWeights)
-    #expect(description.formulation(threads: 2).method == method, "\(description)")
+      m: given.m, k: given.k, n: given.n, transposeSource: given.transposeSource,
+      transposeWeights: given.transposeWeights)
+    #expect(description.formulation(threads: 2) == given.expected, "\(description)")
     for threads in [1, 2] { try compare(description, threads: threads) }
     description.bias = true
     description.postOperations = [.sum(), .eltwise(.relu())]
@@ -81,18 +89,21 @@ struct MatmulTests {
     for threads in [1, 2] { try compare(description, threads: threads) }
   }
 
-  @Test("a small product keeps to one thread and puts the count back")
+  @Test("batches are shared between threads")
+  func sharedBatches() throws {
+    for (source, weights) in [([5], [5]), ([5], [1]), ([4, 3], [4, 3]), ([1], [6])] {
+      let description = Matmul.Description(m: 40, k: 33, n: 50, sourceBatch: source, weightsBatch: weights)
+      try compare(description, threads: 2)
+      #expect(description.formulation(threads: 2).axis == .batch)
+    }
+  }
+
+  @Test("a small product is made in one part, for one thread")
   func smallOnOneThread() throws {
     let description = Matmul.Description(m: 64, k: 64, n: 10)
-    #expect(description.formulation(threads: 2).threads == 1)
-    #expect(Matmul.Description(m: 64, k: 64, n: 64).formulation(threads: 2).threads == 2)
-    // Made for one thread too: oneDNN's scratchpad grows with the count.
+    #expect(description.formulation(threads: 2).parts == 1)
     let sizes = try [1, 2].map { try Matmul.primitive(for: description, threads: $0).scratchpadSize }
     #expect(sizes[0] == sizes[1])
-    try Threads.with(2) {
-      _ = try MatmulCase(description).run(threads: 2)
-      #expect(Threads.count == 2)
-    }
   }
 
   @Test("binary post-operations: a row, a column, and in their order")
