@@ -40,7 +40,9 @@ extension Matmul.Description {
     let work = m * k * n * (destinationBatch ?? []).reduce(1, *)
     let rowOperands = postOperations.contains { if case .binary = $0 { true } else { false } }
     let plain = sourceStrides == nil && weightsStrides == nil && destinationStrides == nil
-    guard threads > 1, work > 1 << 16, plain, !rowOperands, result.method != .transposed else { return result }
+    guard threads > 1, work > 1 << 16, plain, !rowOperands, result.method != .transposed else {
+      return result
+    }
     result.parts = threads
     if let batch = destinationBatch, let first = batch.first, first > 1 {
       result.parts = min(threads, first)

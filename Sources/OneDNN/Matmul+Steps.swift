@@ -7,10 +7,12 @@ extension Matmul {
     _ description: Description, _ layouts: Description.Layouts, _ formulation: Formulation
   ) throws(OneDNNError) -> ([Step], Int) {
     switch formulation.method {
-    case .direct: try parts(description, layouts, formulation) { layouts throws(OneDNNError) in
+    case .direct:
+      try parts(description, layouts, formulation) { layouts throws(OneDNNError) in
         try product(description, layouts)
       }
-    case .gemm: try parts(description, layouts, formulation) { layouts throws(OneDNNError) in
+    case .gemm:
+      try parts(description, layouts, formulation) { layouts throws(OneDNNError) in
         try gemm(description, layouts)
       }
     case .transposed: try transposedProduct(description, layouts)

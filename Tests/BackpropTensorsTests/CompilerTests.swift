@@ -35,7 +35,8 @@ struct CompilerTests {
           Self.loss(inputs[0], Self.labels, weights.map(\.value))
         }
         let step = (count.value + 1).cast(to: .float32)
-        let rate = (1 - Tensor(0.999 as Float).power(step)).sqrt() / (1 - Tensor(0.9 as Float).power(step)) * 0.01
+        let rate =
+          (1 - Tensor(0.999 as Float).power(step)).sqrt() / (1 - Tensor(0.9 as Float).power(step)) * 0.01
         for (index, gradient) in gradients.enumerated() {
           let gradient = gradient!
           let m = first[index].value + (gradient - first[index].value) * 0.1
@@ -150,7 +151,9 @@ struct CompilerTests {
     #expect(program.plan.kernels[1].name.hasPrefix("fused("))
   }
 
-  @Test("a small product flows into the program that reads it", arguments: [(784, 64, 64), (30, 5, 7), (1, 3, 2), (100, 40, 150)])
+  @Test(
+    "a small product flows into the program that reads it",
+    arguments: [(784, 64, 64), (30, 5, 7), (1, 3, 2), (100, 40, 150)])
   func continuedProduct(m: Int, k: Int, n: Int) {
     let random = RandomGenerator(seed: 9)
     let start = random.normal([m, n])

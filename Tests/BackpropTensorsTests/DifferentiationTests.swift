@@ -26,7 +26,9 @@ struct DifferentiationTests {
 
   @Test("a tensor used twice gets both gradients, one that isn't used zeros")
   func fanOut() {
-    let (value, gradients) = valueAndGradient(at: [Self.x, Tensor([1.0])]) { inputs in (inputs[0] * inputs[0] + inputs[0]).sum() }
+    let (value, gradients) = valueAndGradient(at: [Self.x, Tensor([1.0])]) { inputs in
+      (inputs[0] * inputs[0] + inputs[0]).sum()
+    }
     #expect(value.item() == 6.75)
     #expect(gradients.map(\.doubles) == [[2, -1, 5], [0]])
   }
@@ -67,9 +69,14 @@ struct DifferentiationTests {
     #expect(gradient(at: zero) { $0.abs().sum() }.floats == [0, 0, 1])
     #expect(gradient(at: Tensor([2, 2, 1, 2] as [Float])) { $0.max() * 3 }.floats == [1, 1, 0, 1])
     #expect(gradient(at: Tensor([2, 1, 1] as [Float])) { $0.min() }.floats == [0, 0.5, 0.5])
-    let pair = gradient(at: [Tensor([1, 2] as [Float]), Tensor([1, 3] as [Float])]) { $0[0].maximum($0[1]).sum() }
+    let pair = gradient(at: [Tensor([1, 2] as [Float]), Tensor([1, 3] as [Float])]) {
+      $0[0].maximum($0[1]).sum()
+    }
     #expect(pair.map(\.floats) == [[1, 0], [0, 1]])
-    #expect(gradient(at: Tensor([-1, 0, 0.5, 1, 2] as [Float])) { $0.clipped(to: 0...1).sum() }.floats == [0, 1, 1, 1, 0])
+    #expect(
+      gradient(at: Tensor([-1, 0, 0.5, 1, 2] as [Float])) { $0.clipped(to: 0...1).sum() }.floats == [
+        0, 1, 1, 1, 0,
+      ])
   }
 
   @Test("a cast passes the gradient in the input's dtype")
@@ -149,16 +156,23 @@ struct DifferentiationTests {
   @Test("a custom gradient takes the place of the real one, to any order")
   func customGradient() {
     func straightThrough(_ x: Tensor) -> Tensor {
-      withCustomGradient([x], forward: { [$0[0].rounded()] }, backward: { gradients, inputs, _ in [gradients[0]! * inputs[0]] })[0]
+      withCustomGradient(
+        [x], forward: { [$0[0].rounded()] }, backward: { gradients, inputs, _ in [gradients[0]! * inputs[0]] }
+      )[0]
     }
     #expect(gradient(at: Self.x) { straightThrough($0).sum() }.doubles == Self.x.doubles)
-    #expect(hessianVectorProduct(at: Self.x, Tensor.ones(like: Self.x)) { straightThrough($0).sum() }.doubles == [1, 1, 1])
+    #expect(
+      hessianVectorProduct(at: Self.x, Tensor.ones(like: Self.x)) { straightThrough($0).sum() }.doubles == [
+        1, 1, 1,
+      ])
   }
 
   private static let cube = CustomOperation(
     "cube", result: { $0 },
     kernel: { inputs, outputs in
-      for index in inputs[0].indices { outputs[0][index] = inputs[0][index] * inputs[0][index] * inputs[0][index] }
+      for index in inputs[0].indices {
+        outputs[0][index] = inputs[0][index] * inputs[0][index] * inputs[0][index]
+      }
     },
     gradient: { gradients, inputs, _ in [gradients[0]! * inputs[0].squared() * 3] })
 
@@ -188,20 +202,25 @@ struct DifferentiationTests {
   @Test("checkGradients names input, element and both values of what is wrong")
   func checkFails() {
     let wrong: ([Tensor]) -> Tensor = { inputs in
-      withCustomGradient(inputs, forward: { [$0[0] * $0[1].squared()] }, backward: { g, x, _ in
-        // The gradient of the second lacks its 2 where the element is last.
-        let factor = Tensor([2, 2, 1] as [Double])
-        return [g[0]! * x[1].squared(), g[0]! * x[0] * x[1] * factor]
-      })[0].sum()
+      withCustomGradient(
+        inputs, forward: { [$0[0] * $0[1].squared()] },
+        backward: { g, x, _ in
+          // The gradient of the second lacks its 2 where the element is last.
+          let factor = Tensor([2, 2, 1] as [Double])
+          return [g[0]! * x[1].squared(), g[0]! * x[0] * x[1] * factor]
+        })[0].sum()
     }
     let points = [Self.x, Tensor([1, 1, 3] as [Double])]
     #expect {
       try checkGradients(at: points, of: wrong)
     } throws: { error in
       let error = error as! GradientError
-      return error.input == 1 && error.element == [2] && error.gradient == 6 && abs(error.difference - 12) < 1e-6
+      return error.input == 1 && error.element == [2] && error.gradient == 6
+        && abs(error.difference - 12) < 1e-6
         && error.description.hasPrefix("the gradient of input 1 at [2] is 6.0, central differences give 12.0")
     }
-    #expect(throws: GradientError.self) { try checkGradients(at: points, by: .randomDirection(seed: 1), of: wrong) }
+    #expect(throws: GradientError.self) {
+      try checkGradients(at: points, by: .randomDirection(seed: 1), of: wrong)
+    }
   }
 }

@@ -95,13 +95,15 @@ struct EdgeTests {
     #expect(x.all().item() == 1 && x.any().item() == 0)
     #expect((x + 1).shape == [0, 3] && x.exp().shape == [0, 3] && x.softmax().shape == [0, 3])
     #expect(x.matmul(Tensor.ones([3, 2], dtype: dtype)).shape == [0, 2])
-    #expect(Tensor.ones([2, 0], dtype: dtype).matmul(Tensor.ones([0, 2], dtype: dtype)).doubles == [0, 0, 0, 0])
+    #expect(
+      Tensor.ones([2, 0], dtype: dtype).matmul(Tensor.ones([0, 2], dtype: dtype)).doubles == [0, 0, 0, 0])
     #expect(Tensor.concatenate([x, Tensor.ones([1, 3], dtype: dtype)]).doubles == [1, 1, 1])
     #expect(x.transposed().shape == [3, 0] && x.reshaped(to: [3, 0, 7]).shape == [3, 0, 7])
     #expect(x.sorted(axis: 0).shape == [0, 3] && x.cumulativeSum(axis: 0).shape == [0, 3])
     #expect(gradient(at: x) { $0.squared().sum() }.shape == [0, 3])
     #expect(x.description == "[]")
-    #expect(compiled { [$0[0].exp() + 1, $0[0].sum()] }([x.cast(to: .float32)]).map(\.shape) == [[0, 3], []])
+    #expect(
+      compiled { [$0[0].exp() + 1, $0[0].sum()] }([x.cast(to: .float32)]).map(\.shape) == [[0, 3], []])
   }
 
   @Test("one element", arguments: floats)

@@ -16,12 +16,20 @@ struct IndexingTests {
     #expect(x[..., 0].integers == [0, 4, 8, 12, 16, 20] && x[..., 0].shape == [2, 3])
     #expect(x[.ellipsis, 0].integers == x[..., 0].integers)
     #expect(x[0, .ellipsis, 1..<3].shape == [3, 2])
-    #expect(x[0, 0, (-2)...].integers == [2, 3] && x[0, 0, ..<(-1)].integers == [0, 1, 2] && x[0, 0, ...1].integers == [0, 1])
-    #expect(x[0, 0, -3..<(-1)].integers == [1, 2] && x[0, 0, -2..<0].integers == [2, 3] && x[0, 0, -2...(-1)].integers == [2, 3])
+    #expect(
+      x[0, 0, (-2)...].integers == [2, 3] && x[0, 0, ..<(-1)].integers == [0, 1, 2]
+        && x[0, 0, ...1].integers == [0, 1])
+    #expect(
+      x[0, 0, -3..<(-1)].integers == [1, 2] && x[0, 0, -2..<0].integers == [2, 3]
+        && x[0, 0, -2...(-1)].integers == [2, 3])
     #expect(x[0, 0, ...(-1)].integers == [0, 1, 2, 3])
     #expect(x[.all, .newAxis, 0].shape == [2, 1, 4] && x[..., .newAxis].shape == [2, 3, 4, 1])
-    #expect(x[0, 0, .stride(by: -1)].integers == [3, 2, 1, 0] && x[0, 0, .stride(from: 1, to: nil, by: 2)].integers == [1, 3])
-    #expect(x[0, 0, .stride(from: -1, to: 0, by: -2)].integers == [3, 1] && x[0, 0, .stride(from: 0, by: 3)].integers == [0, 3])
+    #expect(
+      x[0, 0, .stride(by: -1)].integers == [3, 2, 1, 0]
+        && x[0, 0, .stride(from: 1, to: nil, by: 2)].integers == [1, 3])
+    #expect(
+      x[0, 0, .stride(from: -1, to: 0, by: -2)].integers == [3, 1]
+        && x[0, 0, .stride(from: 0, by: 3)].integers == [0, 3])
     #expect(x[0, 0, 2..<2].shape == [0] && x[0, 3..<3].shape == [0, 4])
     let i = 1
     #expect(x[i, i + 1].integers == [20, 21, 22, 23])
@@ -97,17 +105,25 @@ struct IndexingTests {
     #expect(Tensor([200, 100] as [UInt8]).cumulativeSum(axis: 0).integers == [200, 300])
     #expect(Tensor([true, false, true]).cumulativeSum(axis: 0, exclusive: true).integers == [0, 1, 1])
     #expect(Tensor([1, 2, 3] as [Float]).cumulativeSum(axis: 0, reverse: true).floats == [6, 5, 3])
-    #expect(Tensor([1, 2, 3] as [Float]).cumulativeProduct(axis: 0, exclusive: true, reverse: true).floats == [6, 3, 1])
+    #expect(
+      Tensor([1, 2, 3] as [Float]).cumulativeProduct(axis: 0, exclusive: true, reverse: true).floats == [
+        6, 3, 1,
+      ])
   }
 
   @Test(
     "einsum's gradient is what central differences say",
-    arguments: ["ij,jk->ik", "ij,kj->ki", "bij,bjk->ik", "ii,ij->j", "...i,...i->...", "i,j,k->kij", "ij,->j", "bi,bj->bij"])
+    arguments: [
+      "ij,jk->ik", "ij,kj->ki", "bij,bjk->ik", "ii,ij->j", "...i,...i->...", "i,j,k->kij", "ij,->j",
+      "bi,bj->bij",
+    ])
   func einsumGradient(_ equation: String) throws {
     let terms = equation.split(separator: "-")[0].split(separator: ",", omittingEmptySubsequences: false)
     let sizes: [Character: Int] = ["i": 3, "j": 2, "k": 4, "b": 2, ".": 2]
     let random = RandomGenerator(seed: 2)
-    let operands = terms.map { term in random.normal(Shape(term.replacing("...", with: ".").map { sizes[$0]! })) }
+    let operands = terms.map { term in
+      random.normal(Shape(term.replacing("...", with: ".").map { sizes[$0]! }))
+    }
     try checkGradients(at: operands) { x in
       switch x.count {
       case 2: Tensor.einsum(equation, x[0], x[1])

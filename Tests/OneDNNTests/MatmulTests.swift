@@ -66,13 +66,15 @@ struct MatmulTests {
     .init(m: 64, k: 64, n: 10, transposeSource: true, expected: .init(method: .transposed)),
     .init(m: 300, k: 128, n: 20, transposeSource: true, expected: .init(method: .transposed)),
     .init(m: 64, k: 64, n: 20, transposeSource: true, expected: .init(method: .direct, parts: 2)),
-    .init(m: 64, k: 64, n: 10, transposeSource: true, transposeWeights: true, expected: .init(method: .direct)),
+    .init(
+      m: 64, k: 64, n: 10, transposeSource: true, transposeWeights: true, expected: .init(method: .direct)),
     .init(m: 65, k: 130, n: 33, transposeSource: true, expected: .init(method: .gemm, parts: 2)),
     .init(m: 1024, k: 128, n: 40, transposeSource: true, expected: .init(method: .direct, parts: 2)),
     .init(m: 33, k: 70, n: 1, expected: .init(method: .gemm)),
     .init(m: 1, k: 300, n: 50, expected: .init(method: .direct)),
     .init(m: 1, k: 300, n: 300, expected: .init(method: .gemm, parts: 2, axis: .columns)),
-    .init(m: 3, k: 512, n: 520, transposeWeights: true, expected: .init(method: .gemm, parts: 2, axis: .columns)),
+    .init(
+      m: 3, k: 512, n: 520, transposeWeights: true, expected: .init(method: .gemm, parts: 2, axis: .columns)),
     .init(m: 64, k: 64, n: 64, expected: .init(method: .direct, parts: 2)),
   ]
 

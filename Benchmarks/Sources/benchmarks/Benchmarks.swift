@@ -35,7 +35,8 @@ enum Benchmark: String, CaseIterable {
     let model = try Networks.guide(eager: eager)
     let stopwatch = Stopwatch()
     try model.fit(
-      train.images, train.labels, epochs: eager ? 3 : 6, batchSize: 64, verbose: .silent, callbacks: [stopwatch])
+      train.images, train.labels, epochs: eager ? 3 : 6, batchSize: 64, verbose: .silent,
+      callbacks: [stopwatch])
     let accuracy = try model.evaluate(test.images, test.labels)["accuracy"]
     var result = Result(
       rawValue, unit: "an epoch", samples: Array(stopwatch.seconds.dropFirst()), threads: Threads.count,
@@ -99,7 +100,9 @@ enum Benchmark: String, CaseIterable {
       return accuracy
     }
     let sorted = accuracies.sorted()
-    print("median \(format((sorted[4] + sorted[5]) / 2)), least \(format(sorted[0])), largest \(format(sorted[9]))")
+    print(
+      "median \(format((sorted[4] + sorted[5]) / 2)), least \(format(sorted[0])), largest \(format(sorted[9]))"
+    )
   }
 }
 
@@ -112,11 +115,14 @@ private func show(_ profile: StepProfile) {
     let rate = Double(kernel.flops) / kernel.seconds
     print(
       String(
-        format: "%8.2f %5.1f%% %8.1f %7.0f%% %6.1f  ", kernel.seconds * 1e6, kernel.seconds / total * 100, rate / 1e9,
-        rate / peak * 100, Double(kernel.bytes) / kernel.seconds / 1e9) + "\(kernel.name) [\(kernel.implementation)]")
+        format: "%8.2f %5.1f%% %8.1f %7.0f%% %6.1f  ", kernel.seconds * 1e6, kernel.seconds / total * 100,
+        rate / 1e9,
+        rate / peak * 100, Double(kernel.bytes) / kernel.seconds / 1e9)
+        + "\(kernel.name) [\(kernel.implementation)]")
   }
   print(
-    "sum \(format(total * 1e6)) µs; step \(format(profile.step * 1e6)) µs, bare loop \(format(profile.bareLoop * 1e6)) µs")
+    "sum \(format(total * 1e6)) µs; step \(format(profile.step * 1e6)) µs, bare loop \(format(profile.bareLoop * 1e6)) µs"
+  )
 }
 
 /// Notes how long each epoch takes.

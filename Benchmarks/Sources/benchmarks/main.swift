@@ -8,7 +8,8 @@ struct Options {
 
 func usage(_ problem: String) -> Never {
   let names = Benchmark.allCases.map(\.rawValue).joined(separator: " | ")
-  FileHandle.standardError.write(Data("\(problem)\nusage: benchmarks \(names) [--json] [--profile] [--threads N]\n".utf8))
+  FileHandle.standardError.write(
+    Data("\(problem)\nusage: benchmarks \(names) [--json] [--profile] [--threads N]\n".utf8))
   exit(2)
 }
 
@@ -20,7 +21,9 @@ while let argument = arguments.next() {
   case "--json": options.json = true
   case "--profile": options.profile = true
   case "--threads":
-    guard let count = arguments.next().flatMap(Int.init), count > 0 else { usage("--threads needs a number above 0") }
+    guard let count = arguments.next().flatMap(Int.init), count > 0 else {
+      usage("--threads needs a number above 0")
+    }
     Threads.count = count
   case _ where argument.hasPrefix("-"): usage("unknown option '\(argument)'")
   default: name = argument

@@ -35,11 +35,15 @@ private struct Binder {
 
   mutating func bind() {
     for (root, place) in plan.snapshots {
-      add(copy(from: address(of: plan.places[root]!), to: address(of: place), graph.type(root)), "snapshot", graph.type(root))
+      add(
+        copy(from: address(of: plan.places[root]!), to: address(of: place), graph.type(root)), "snapshot",
+        graph.type(root))
     }
     var position = 0
     while position < graph.nodes.count {
-      if position >= plan.firstWriter, result.firstWriterCall == 0 { result.firstWriterCall = result.calls.count }
+      if position >= plan.firstWriter, result.firstWriterCall == 0 {
+        result.firstWriterCall = result.calls.count
+      }
       let run = independentPrograms(from: position)
       if run.count > 1 {
         addTogether(run)
@@ -73,7 +77,8 @@ private struct Binder {
     let outputs = node.outputs.map(buffer)
     if outputs.allSatisfy({ $0.count == 0 }) { return }
     let scratch = plan.scratch[position].map { arena.bytes + $0 }
-    guard let kernel = Kernels.bind(rule, inputs: node.inputs.map(buffer), outputs: outputs, scratch: scratch) else {
+    guard let kernel = Kernels.bind(rule, inputs: node.inputs.map(buffer), outputs: outputs, scratch: scratch)
+    else {
       programmerError("the compiler has no kernel for \(rule.name) of \(node.inputs.map(graph.type))")
     }
     add(kernel, rule.name, cost(of: [node]))
@@ -101,9 +106,12 @@ private struct Binder {
     return cost
   }
 
-  private func copy(from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, _ type: TensorType) -> BoundKernel {
+  private func copy(
+    from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, _ type: TensorType
+  ) -> BoundKernel {
     StridedCopy(
-      from: Buffer(source, type), strides: type.shape.strides, offset: 0, to: Buffer(target, type), shape: type.shape,
+      from: Buffer(source, type), strides: type.shape.strides, offset: 0, to: Buffer(target, type),
+      shape: type.shape,
       targetStrides: type.shape.strides, targetOffset: 0
     ).kernel("copy")!
   }
@@ -136,7 +144,9 @@ private struct Binder {
     for other in run {
       let otherWritten = other.outputs.map(range)
       let otherRead = other.inputs.map(range)
-      for range in written where (otherWritten + otherRead).contains(where: { $0.overlaps(range) }) { return true }
+      for range in written where (otherWritten + otherRead).contains(where: { $0.overlaps(range) }) {
+        return true
+      }
       for range in read where otherWritten.contains(where: { $0.overlaps(range) }) { return true }
     }
     return false

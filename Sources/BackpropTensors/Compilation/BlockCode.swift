@@ -131,7 +131,8 @@ struct BlockCode {
   private mutating func lowerMultiplyAdd(_ step: FusedOperation.Step, to value: Int) -> Bool {
     guard step.operation == .binary(.add), step.operands.count == 2 else { return false }
     for side in 0..<2 {
-      guard case .register(let product) = step.operands[side], absorbed.contains(product - fused.inputCount) else {
+      guard case .register(let product) = step.operands[side], absorbed.contains(product - fused.inputCount)
+      else {
         continue
       }
       let other = step.operands[1 - side]
@@ -154,12 +155,16 @@ struct BlockCode {
   }
 
   private mutating func lower(_ opcode: ck_opcode, _ operands: [FusedOperation.Operand], to value: Int) {
-    if operands.count == 2, case .constant(let constant) = operands[1], let form = Self.immediateRight(opcode, constant) {
+    if operands.count == 2, case .constant(let constant) = operands[1],
+      let form = Self.immediateRight(opcode, constant)
+    {
       let left = register(of: operands[0])
       finish(operands, to: value) { $0.emit(form.0, to: $1, left, immediate: form.1) }
       return
     }
-    if operands.count == 2, case .constant(let constant) = operands[0], let form = Self.immediateLeft(opcode, constant) {
+    if operands.count == 2, case .constant(let constant) = operands[0],
+      let form = Self.immediateLeft(opcode, constant)
+    {
       let right = register(of: operands[1])
       finish(operands, to: value) { $0.emit(form.0, to: $1, right, immediate: form.1) }
       return
@@ -167,7 +172,8 @@ struct BlockCode {
     let registers = operands.map { register(of: $0) }
     finish(operands, to: value) { code, target in
       code.emit(
-        opcode, to: target, registers[0], registers.count > 1 ? registers[1] : 0, registers.count > 2 ? registers[2] : 0)
+        opcode, to: target, registers[0], registers.count > 1 ? registers[1] : 0,
+        registers.count > 2 ? registers[2] : 0)
     }
   }
 

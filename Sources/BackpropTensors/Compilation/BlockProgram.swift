@@ -8,7 +8,8 @@ package enum BlockProgram {
     { inputs, outputs, _ in
       let operands = inputs.indices.map { FusedOperation.Operand.register($0) }
       let single = FusedOperation(
-        shape: outputs[0].shape, inputCount: inputs.count, steps: [.init(operation: operation, operands: operands)],
+        shape: outputs[0].shape, inputCount: inputs.count,
+        steps: [.init(operation: operation, operands: operands)],
         outputs: [.init(register: inputs.count, type: outputs[0].type, reduction: nil)])
       return bind(single, inputs, outputs)
     }
@@ -34,7 +35,8 @@ package enum BlockProgram {
       implementation: "block program")
   }
 
-  package static func program(_ fused: FusedOperation, _ inputs: [Buffer], _ outputs: [Buffer]) -> ProgramBox? {
+  package static func program(_ fused: FusedOperation, _ inputs: [Buffer], _ outputs: [Buffer]) -> ProgramBox?
+  {
     guard fused.shape.elementCount > 0, takes(fused, inputs, outputs) else { return nil }
     var strides = inputs.map { $0.shape.broadcastStrides(to: fused.shape) }
     var reducedAxes = Set<Int>()
@@ -57,7 +59,9 @@ package enum BlockProgram {
 
   private static func takes(_ fused: FusedOperation, _ inputs: [Buffer], _ outputs: [Buffer]) -> Bool {
     let converts = fused.steps.contains { if case .conversion = $0.operation { true } else { false } }
-    let inputsFit = inputs.allSatisfy { $0.dtype == .float32 || $0.dtype == .bool || (converts && $0.dtype != .float64) }
+    let inputsFit = inputs.allSatisfy {
+      $0.dtype == .float32 || $0.dtype == .bool || (converts && $0.dtype != .float64)
+    }
     return inputsFit && outputs.allSatisfy { $0.dtype == .float32 || $0.dtype == .bool }
   }
 

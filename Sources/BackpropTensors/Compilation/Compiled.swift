@@ -78,7 +78,9 @@ public final class CompiledFunction: Sendable {
     let changes = zip(last.inputTypes, types).enumerated().compactMap { position, pair in
       pair.0 == pair.1 ? nil : "input \(position) was \(pair.0), is \(pair.1)"
     }
-    let count = last.inputTypes.count == types.count ? [] : ["\(types.count) inputs instead of \(last.inputTypes.count)"]
+    let count =
+      last.inputTypes.count == types.count
+      ? [] : ["\(types.count) inputs instead of \(last.inputTypes.count)"]
     Debug.write("[retrace] \(name): " + (changes + count).joined(separator: "; "))
   }
 }

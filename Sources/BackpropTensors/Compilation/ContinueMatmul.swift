@@ -13,7 +13,8 @@ extension Graph {
       guard case .fused(let program) = node.operation else { continue }
       for (place, input) in node.inputs.enumerated() {
         let producer = producers[input]
-        guard producer >= 0, !absorbed.contains(producer), consumers[input] == [position], !results.contains(input),
+        guard producer >= 0, !absorbed.contains(producer), consumers[input] == [position],
+          !results.contains(input),
           node.inputs.filter({ $0 == input }).count == 1,
           case .contraction(.matmul(let product)) = nodes[producer].operation
         else { continue }

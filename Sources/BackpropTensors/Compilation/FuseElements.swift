@@ -12,7 +12,8 @@ extension Graph {
   fileprivate func isElement(_ node: Node) -> Bool {
     guard node.outputs.count == 1, let element = node.operation.rule.element else { return false }
     let output = type(node.outputs[0])
-    guard Self.isBlockType(output.dtype), output.shape.elementCount > 0, output.shape.rank <= Int(CK_MAX_DIMS) else {
+    guard Self.isBlockType(output.dtype), output.shape.elementCount > 0, output.shape.rank <= Int(CK_MAX_DIMS)
+    else {
       return false
     }
     if case .conversion = element {
@@ -29,7 +30,9 @@ extension Graph {
   fileprivate func reduction(_ node: Node) -> ReductionOperation? {
     guard case .reduction(let reduction) = node.operation else { return nil }
     let input = type(node.inputs[0])
-    guard input.dtype == .float32, input.shape.elementCount > 0, input.shape.rank <= Int(CK_MAX_DIMS) else { return nil }
+    guard input.dtype == .float32, input.shape.elementCount > 0, input.shape.rank <= Int(CK_MAX_DIMS) else {
+      return nil
+    }
     return reduction
   }
 }
@@ -84,7 +87,8 @@ private struct ElementGroups {
     let shape = reduction == nil ? graph.type(node.outputs[0]).shape : graph.type(node.inputs[0]).shape
     groups.append(
       Group(
-        members: [position], shape: shape, reducedAxes: reduction?.axes, ancestors: ancestors, memberBits: own,
+        members: [position], shape: shape, reducedAxes: reduction?.axes, ancestors: ancestors,
+        memberBits: own,
         isFusable: reduction != nil || graph.isElement(node)))
     home.append(groups.count - 1)
   }
@@ -97,7 +101,9 @@ private struct ElementGroups {
     else { return }
     guard !readsReduction(of: a, b) else { return }
     let members = a.memberBits.union(b.memberBits)
-    guard isJoinable(a, b, members), inputs(of: a.members + b.members).count <= Self.inputLimit else { return }
+    guard isJoinable(a, b, members), inputs(of: a.members + b.members).count <= Self.inputLimit else {
+      return
+    }
     let ancestors = a.ancestors.union(b.ancestors).subtracting(members)
     groups[first].members = (a.members + b.members).sorted()
     groups[first].memberBits = members
@@ -115,7 +121,8 @@ private struct ElementGroups {
 
   /// A reduction's result is complete only after the whole pass: nothing in the same group can read it.
   private func readsReduction(of a: Group, _ b: Group) -> Bool {
-    let reduced = Set(a.members.filter { graph.reduction(graph.nodes[$0]) != nil }.flatMap { graph.nodes[$0].outputs })
+    let reduced = Set(
+      a.members.filter { graph.reduction(graph.nodes[$0]) != nil }.flatMap { graph.nodes[$0].outputs })
     return b.members.contains { graph.nodes[$0].inputs.contains(where: reduced.contains) }
   }
 
@@ -148,7 +155,11 @@ private struct ElementGroups {
     for index in orderedGroups() {
       let group = groups[index]
       let fused = group.isFusable && isWorthwhile(group) ? fused(group, consumers, results) : nil
-      if let fused { result.nodes.append(fused) } else { result.nodes += group.members.map { graph.nodes[$0] } }
+      if let fused {
+        result.nodes.append(fused)
+      } else {
+        result.nodes += group.members.map { graph.nodes[$0] }
+      }
     }
     return result
   }

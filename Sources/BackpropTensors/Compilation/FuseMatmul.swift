@@ -32,7 +32,8 @@ extension Graph {
   private mutating func absorbEpilogues() {
     for position in nodes.indices {
       guard case .contraction(.matmul(var options)) = nodes[position].operation,
-        type(nodes[position].outputs[0]).dtype == .float32, type(nodes[position].outputs[0]).shape.elementCount > 0,
+        type(nodes[position].outputs[0]).dtype == .float32,
+        type(nodes[position].outputs[0]).shape.elementCount > 0,
         type(nodes[position].inputs[0]).shape.elementCount > 0
       else { continue }
       let results = Set(results)

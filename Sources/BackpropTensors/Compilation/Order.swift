@@ -18,7 +18,9 @@ extension Graph {
       }
     }
     var ready = ReadyQueue()
-    for position in nodes.indices where missing[position] == 0 { ready.add(position, late: isWriter[position]) }
+    for position in nodes.indices where missing[position] == 0 {
+      ready.add(position, late: isWriter[position])
+    }
     var order: [Int] = []
     while let position = ready.next() {
       order.append(position)

@@ -53,7 +53,9 @@ private struct MemoryPlanner {
     self.graph = graph
     producers = graph.producers()
     roots = Array(graph.values.indices)
-    for node in graph.nodes where node.operation.rule.isAlias { roots[node.outputs[0]] = roots[node.inputs[0]] }
+    for node in graph.nodes where node.operation.rule.isAlias {
+      roots[node.outputs[0]] = roots[node.inputs[0]]
+    }
   }
 
   mutating func run() {
@@ -109,7 +111,9 @@ private struct MemoryPlanner {
       let old = stateValue[ObjectIdentifier(write.variable)]
       if let old, root == old { continue }  // written with what it held
       let isOutput = graph.outputs.contains { roots[$0] == root }
-      let oldIsOutput = old.map { old in graph.outputs.contains { roots[$0] == old } || otherWriteReads(old, write.variable) } ?? false
+      let oldIsOutput =
+        old.map { old in graph.outputs.contains { roots[$0] == old } || otherWriteReads(old, write.variable) }
+        ?? false
       guard position > guardPosition, position >= 0, !taken.contains(root), !isOutput, !oldIsOutput,
         graph.guarded == nil || position >= plan.firstWriter,
         old.map({ canOverwrite($0, at: position, by: root, lastRead) }) ?? true
@@ -136,12 +140,15 @@ private struct MemoryPlanner {
   }
 
   private func worksInPlace(_ node: Graph.Node, input: Graph.ValueID, output: Graph.ValueID) -> Bool {
-    guard let place = node.outputs.firstIndex(of: output), graph.type(input).dtype == graph.type(output).dtype else {
+    guard let place = node.outputs.firstIndex(of: output), graph.type(input).dtype == graph.type(output).dtype
+    else {
       return false
     }
     let rule = node.operation.rule
     let types = node.inputs.map(graph.type)
-    return node.inputs.indices.allSatisfy { roots[node.inputs[$0]] != input || rule.mayOverwrite($0, place, types) }
+    return node.inputs.indices.allSatisfy {
+      roots[node.inputs[$0]] != input || rule.mayOverwrite($0, place, types)
+    }
   }
 
   private mutating func snapshotOldValues() {
@@ -187,7 +194,8 @@ private struct MemoryPlanner {
         guard roots[output] == output, intervals[output] != nil else { continue }
         let candidate = node.inputs.first { input in
           let root = roots[input]
-          guard let life = intervals[root], life.last == position, life.first >= 0, !used.contains(root) else { return false }
+          guard let life = intervals[root], life.last == position, life.first >= 0, !used.contains(root)
+          else { return false }
           return life.bytes == graph.type(output).byteCount && worksInPlace(node, input: root, output: output)
         }
         guard let candidate else { continue }
@@ -218,7 +226,9 @@ private struct MemoryPlanner {
       let life = Interval(root: root, first: -1, last: graph.nodes.count, bytes: graph.type(root).byteCount)
       requests.append((life, -2))
     }
-    requests.sort { ($0.life.bytes, $1.life.first, $1.life.root) > ($1.life.bytes, $0.life.first, $0.life.root) }
+    requests.sort {
+      ($0.life.bytes, $1.life.first, $1.life.root) > ($1.life.bytes, $0.life.first, $0.life.root)
+    }
     var placed: [(life: Interval, offset: Int)] = []
     for request in requests {
       let bytes = (max(request.life.bytes, 1) + alignment - 1) / alignment * alignment

@@ -33,7 +33,9 @@ package final class Program: @unchecked Sendable {
     let optimized = ContinuousClock.now
     let program = Program(graph, name: name)
     Debug.time.print(
-      name, "trace \(traced - start), passes \(optimized - traced), plan and bind \(ContinuousClock.now - optimized)")
+      name,
+      "trace \(traced - start), passes \(optimized - traced), plan and bind \(ContinuousClock.now - optimized)"
+    )
     return program
   }
 
@@ -101,7 +103,8 @@ package final class Program: @unchecked Sendable {
     for _ in 0..<runs {
       for position in 0..<callCount {
         let time = clock.measure { calls[position].run(calls[position].context) }
-        samples[position].append(Double(time.components.attoseconds) * 1e-18 + Double(time.components.seconds))
+        samples[position].append(
+          Double(time.components.attoseconds) * 1e-18 + Double(time.components.seconds))
       }
     }
     return samples.map { $0.sorted()[$0.count / 2] }
@@ -116,7 +119,9 @@ extension Graph {
   fileprivate var stateBytes: Int {
     var variables: [ObjectIdentifier: Int] = [:]
     for value in values {
-      if case .state(let variable) = value.origin { variables[ObjectIdentifier(variable)] = variable.type.byteCount }
+      if case .state(let variable) = value.origin {
+        variables[ObjectIdentifier(variable)] = variable.type.byteCount
+      }
     }
     for write in writes { variables[ObjectIdentifier(write.variable)] = write.variable.type.byteCount }
     return variables.values.reduce(0, +)

@@ -21,7 +21,8 @@ extension Graph {
       do {
         let inferred = try node.operation.infer(node.inputs.map(type))
         require(
-          inferred == expected, "\(pass): \(node.operation.rule.name) gives \(inferred), the graph says \(expected)")
+          inferred == expected,
+          "\(pass): \(node.operation.rule.name) gives \(inferred), the graph says \(expected)")
       } catch {
         programmerError("\(pass): \(error)")
       }

@@ -108,14 +108,16 @@ package final class Tape: Sendable {
       places.append(place)
     }
     for (position, output) in outputs.enumerated() {
-      places.append(Place(slot: -1, content: keepingOutputs.contains(position) ? .kept(output) : .type(output.type)))
+      places.append(
+        Place(slot: -1, content: keepingOutputs.contains(position) ? .kept(output) : .type(output.type)))
     }
     let first = state.withLock { state in
       let first = state.slotCount
       state.slotCount += outputs.count
       require(state.slotCount <= Int32.max, "a tape holds up to 2³¹ tensors")
       state.records.append(
-        Record(places: places, inputCount: Int32(inputs.count), firstOutput: Int32(first), backward: backward))
+        Record(places: places, inputCount: Int32(inputs.count), firstOutput: Int32(first), backward: backward)
+      )
       return first
     }
     return outputs.enumerated().map { position, output in

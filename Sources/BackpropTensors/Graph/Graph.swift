@@ -44,7 +44,9 @@ package struct Graph: Sendable {
   }
 
   @discardableResult
-  package mutating func append(_ operation: Operation, _ inputs: [ValueID], _ types: [TensorType]) -> [ValueID] {
+  package mutating func append(_ operation: Operation, _ inputs: [ValueID], _ types: [TensorType])
+    -> [ValueID]
+  {
     let outputs = types.map { add($0, .node) }
     nodes.append(Node(operation: operation, inputs: inputs, outputs: outputs))
     return outputs

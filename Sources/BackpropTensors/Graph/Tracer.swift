@@ -51,7 +51,8 @@ package final class Tracer: Sendable {
     case .traced(let value):
       require(
         value.tracer === self,
-        "a tensor of shape \(tensor.shape) left the `compiled` closure that recorded it; return it as a result instead")
+        "a tensor of shape \(tensor.shape) left the `compiled` closure that recorded it; return it as a result instead"
+      )
       return value.id
     case .recorded(let value): return id(of: value.primal)
     case .stored(let storage):

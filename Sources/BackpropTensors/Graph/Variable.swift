@@ -54,7 +54,9 @@ public final class Variable: Sendable {
 
   /// Writes past every scope.
   package func store(_ value: Tensor) {
-    require(!value.isTraced, "variable \(name) can't hold a tensor that `compiled` is recording beyond the recording")
+    require(
+      !value.isTraced,
+      "variable \(name) can't hold a tensor that `compiled` is recording beyond the recording")
     let value = value.stopGradient()
     state.withLock { state in
       state.version += 1
@@ -147,5 +149,7 @@ package final class VariableScopes: Sendable {
 
 extension VariableScopes: VariableScope {
   package func read(_ variable: Variable, outer: VariableScope?) -> Tensor { read(variable) }
-  package func write(_ value: Tensor, to variable: Variable, outer: VariableScope?) { write(value, to: variable) }
+  package func write(_ value: Tensor, to variable: Variable, outer: VariableScope?) {
+    write(value, to: variable)
+  }
 }

@@ -99,7 +99,8 @@ package enum BinaryOperation: Int, CaseIterable, SampledFamily {
   }
 
   /// The whole gradient to the operand that is chosen; to the first where they are equal, as in TensorFlow.
-  private static func gradientOfExtreme(_ chosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient {
+  private static func gradientOfExtreme(_ chosen: @escaping @Sendable (Tensor, Tensor) -> Tensor) -> Gradient
+  {
     .ofInputs(keeping: [0, 1]) {
       let isFirst = chosen($0.input(0), $0.input(1))
       let zero = Tensor.zeros(like: $0.gradient)

@@ -17,8 +17,12 @@ package struct ContinuedMatmul: OperationFamily {
   static func isPossible(
     _ product: MatmulOptions, _ operands: [TensorType], _ program: FusedOperation, _ inputs: [TensorType]
   ) -> Bool {
-    guard let small = product.smallProduct(operands), program.shape.elementCount == small.m * small.n else { return false }
-    let fits = inputs.allSatisfy { ($0.shape == program.shape || $0.shape.elementCount == 1) && $0.dtype == .float32 }
+    guard let small = product.smallProduct(operands), program.shape.elementCount == small.m * small.n else {
+      return false
+    }
+    let fits = inputs.allSatisfy {
+      ($0.shape == program.shape || $0.shape.elementCount == 1) && $0.dtype == .float32
+    }
     return fits && program.outputs.allSatisfy { $0.reduction == nil && $0.type.dtype == .float32 }
   }
 
@@ -49,13 +53,16 @@ package struct ContinuedMatmul: OperationFamily {
     return apply(.fused(program), arguments)
   }
 
-  private func kernel(_ inputs: [Buffer], _ outputs: [Buffer], _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
+  private func kernel(_ inputs: [Buffer], _ outputs: [Buffer], _ scratch: UnsafeMutableRawPointer?)
+    -> BoundKernel?
+  {
     let operands = Array(inputs[..<operandCount])
     guard let small = product.smallProduct(operands.map(\.type)) else { return nil }
     var programInputs = Array(inputs[operandCount...])
     // The product's place is filled block by block; the address stands for none.
     programInputs.insert(Buffer(outputs[0].bytes, TensorType(program.shape, .float32)), at: place)
-    guard let box = BlockProgram.program(program, programInputs, outputs), box.program.pointee.rank == 1 else { return nil }
+    guard let box = BlockProgram.program(program, programInputs, outputs), box.program.pointee.rank == 1
+    else { return nil }
     var arguments = small.arguments(product, operands, nil, scratch)
     arguments.program = UnsafePointer(box.program)
     arguments.program_input = Int32(place)

@@ -21,7 +21,9 @@ extension MatmulOptions {
 
   @Sendable func scratchBytes(_ types: [TensorType]) -> Int {
     if let small = smallProduct(types) { return small.scratchBytes(transposeB: transposeB) }
-    guard let description = try? description(types), let matmul = try? primitive(description) else { return 0 }
+    guard let description = try? description(types), let matmul = try? primitive(description) else {
+      return 0
+    }
     return matmul.scratchpadSize
   }
 
@@ -69,9 +71,12 @@ struct SmallProduct {
   }
 
   func arguments(
-    _ options: MatmulOptions, _ inputs: [Buffer], _ output: UnsafeMutableRawPointer?, _ scratch: UnsafeMutableRawPointer?
+    _ options: MatmulOptions, _ inputs: [Buffer], _ output: UnsafeMutableRawPointer?,
+    _ scratch: UnsafeMutableRawPointer?
   ) -> ck_matmul {
-    func floats(_ buffer: Buffer) -> UnsafePointer<Float> { UnsafePointer(buffer.bytes.assumingMemoryBound(to: Float.self)) }
+    func floats(_ buffer: Buffer) -> UnsafePointer<Float> {
+      UnsafePointer(buffer.bytes.assumingMemoryBound(to: Float.self))
+    }
     var arguments = ck_matmul()
     arguments.a = floats(inputs[0])
     arguments.b = floats(inputs[1])

@@ -16,7 +16,8 @@ package enum ContractionOperation: SampledFamily {
     let shapes: [(Shape, Shape)] = [
       ([3, 4], [4, 5]), ([1, 1], [1, 1]), ([2, 3, 4], [4, 5]), ([2, 3, 4], [2, 4, 5]),
       ([1, 3, 4], [2, 4, 5]),
-      ([2, 1, 3, 4], [3, 4, 2]), ([3, 0], [0, 2]), ([0, 3], [3, 2]), ([17, 33], [33, 9]), ([30, 800], [800, 33]),
+      ([2, 1, 3, 4], [3, 4, 2]), ([3, 0], [0, 2]), ([0, 3], [3, 2]), ([17, 33], [33, 9]),
+      ([30, 800], [800, 33]),
     ]
     return shapes.flatMap { a, b in
       [(false, false), (true, false), (false, true), (true, true)].map { left, right in

@@ -29,7 +29,9 @@ package struct Rule: Sendable {
   package var isAlias = false
   /// Whether a result may be written over an input: the kernel reads each of its elements before it writes the one at
   /// the same place, and no other input's memory. Positions of the input and of the result, and the inputs' types.
-  package var mayOverwrite: @Sendable (_ input: Int, _ output: Int, _ inputs: [TensorType]) -> Bool = { _, _, _ in false }
+  package var mayOverwrite: @Sendable (_ input: Int, _ output: Int, _ inputs: [TensorType]) -> Bool = {
+    _, _, _ in false
+  }
 
   package init(
     _ name: String,
