@@ -34,10 +34,11 @@ let package = Package(
       dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData", "BackpropFiles"]),
     .executableTarget(name: "BackpropCLI", dependencies: ["Backprop"]),
 
+    .target(name: "TestSupport", dependencies: ["BackpropTensors"], path: "Tests/TestSupport"),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
     .testTarget(name: "OneDNNTests", dependencies: ["OneDNN"]),
-    .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors"]),
-    .testTarget(name: "BackpropNetworksTests", dependencies: ["Backprop"]),
+    .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors", "TestSupport"]),
+    .testTarget(name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport"]),
     .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
     .testTarget(name: "BackpropFilesTests", dependencies: ["BackpropFiles", "CZlib"]),
     .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),

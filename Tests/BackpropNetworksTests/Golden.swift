@@ -1,16 +1,17 @@
 import Backprop
 import Foundation
+import TestSupport
 import Testing
 
 /// Keras' numbers from `Tests/Fixtures`.
 struct Golden: @unchecked Sendable {
   let facts: [String: Any]
-  var cases: [GoldenCase] { (facts["cases"] as! [[String: Any]]).map { GoldenCase(values: $0) } }
+  let cases: [GoldenCase]
 
   init(_ name: String) {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let data = try! Data(contentsOf: folder.appendingPathComponent("Fixtures/\(name).json"))
-    facts = try! JSONSerialization.jsonObject(with: data) as! [String: Any]
+    let fixture = Fixture(name)
+    facts = fixture.facts
+    cases = fixture.cases.map { GoldenCase(values: $0) }
   }
 
   func tensor(_ name: String) -> Tensor { goldenTensor(facts[name]!) }
@@ -51,35 +52,7 @@ func configValue(_ value: Any) -> ConfigValue {
 
 private func CFBooleanLike(_ number: NSNumber) -> Bool { String(cString: number.objCType) == "c" }
 
-func goldenTensor(_ value: Any) -> Tensor {
-  let object = value as! [String: Any]
-  let shape = Shape((object["shape"] as! [NSNumber]).map(\.intValue))
-  let dtype = DType(rawValue: object["dtype"] as! String)!
-  if let encoded = object["base64"] as? String {
-    let data = Data(base64Encoded: encoded)!
-    func elements<Element: TensorElement>(_ type: Element.Type) -> Tensor {
-      Tensor(
-        data.withUnsafeBytes { bytes in
-          (0..<shape.elementCount).map {
-            bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Element>.size, as: Element.self)
-          }
-        }, shape: shape)
-    }
-    switch dtype {
-    case .float32: return elements(Float.self)
-    case .float64: return elements(Double.self)
-    case .int32: return elements(Int32.self)
-    case .int64: return elements(Int64.self)
-    case .uint8: return elements(UInt8.self)
-    default: fatalError("no fixture holds \(dtype)")
-    }
-  }
-  let names = ["nan": Double.nan, "inf": .infinity, "-inf": -.infinity]
-  let numbers = (object["data"] as! [Any]).map { element in
-    (element as? NSNumber)?.doubleValue ?? names[element as! String]!
-  }
-  return Tensor(numbers, shape: shape).cast(to: dtype)
-}
+func goldenTensor(_ value: Any) -> Tensor { Tensor(fixture: value) }
 
 /// Every element within atol + rtol · |expected|; NaN equals NaN.
 func expectClose(

@@ -100,7 +100,7 @@ extension Tensor {
     return part(indices, file: file, line: line)
   }
 
-  private func part(_ indices: [TensorIndex], file: StaticString, line: UInt) -> Tensor {
+  func part(_ indices: [TensorIndex], file: StaticString, line: UInt) -> Tensor {
     do {
       let slice = try TensorSlice(indices, of: shape)
       let whole = slice.sizes == shape.dimensions && slice.steps.allSatisfy { $0 == 1 }
