@@ -94,8 +94,9 @@ package enum UnaryOperation: Int, CaseIterable, SampledFamily {
     case .relu:
       Facts("relu", .ofOutput { g, y in g.masked(wherePositive: y) }, CK_RELU, onnx: "Relu", in: 0.1...3)
     case .erf:
+      // 2/√π
       Facts(
-        "erf", .ofInput { g, x in g * ((-x.squared()).exp() * 1.128_379_167_095_512_6) }, CK_ERF, onnx: "Erf")  // 2/√π
+        "erf", .ofInput { g, x in g * ((-x.squared()).exp() * 1.128_379_167_095_512_6) }, CK_ERF, onnx: "Erf")
     case .floor: Facts("floor", .zero, CK_FLOOR, onnx: "Floor", in: 0.1...0.9)
     case .ceil: Facts("ceil", .zero, CK_CEIL, onnx: "Ceil", in: 0.1...0.9)
     case .round: Facts("round", .zero, CK_ROUND, onnx: "Round", in: 0.6...0.9)
