@@ -103,7 +103,9 @@ private func rectified(_ x: Tensor, _ arguments: [String: Double]) -> Tensor {
   let maximum = arguments["max_value"]
   if slope != 0, threshold == 0, maximum == nil { return leakyRectified(x, slope) }
   var positive = threshold == 0 ? x.relu() : Tensor.select(x .> threshold, x, Tensor.zeros(like: x))
-  if let maximum { positive = maximum == 6 && threshold == 0 ? rectifiedTo6(x) : positive.clipped(to: 0...maximum) }
+  if let maximum {
+    positive = maximum == 6 && threshold == 0 ? rectifiedTo6(x) : positive.clipped(to: 0...maximum)
+  }
   if slope == 0 { return positive }
   return positive - (threshold - x).relu() * slope
 }

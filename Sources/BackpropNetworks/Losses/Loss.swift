@@ -141,7 +141,9 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
     }
     if let given = weights {
       // Keras: one value for each row beside weights [rows, 1] becomes [rows, 1] too.
-      if values.rank == 1, given.rank == 2, given.shape[-1] == 1, mask == nil { values = values.expanded(axis: -1) }
+      if values.rank == 1, given.rank == 2, given.shape[-1] == 1, mask == nil {
+        values = values.expanded(axis: -1)
+      }
       let fitted = fitted(given, to: values)
       values = values * fitted
       weights = fitted
