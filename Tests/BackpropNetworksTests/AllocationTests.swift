@@ -7,27 +7,28 @@
 
   @Suite("Allocations", .serialized) struct AllocationTests {
     /// Blocks of memory that this thread takes for each further step of `fit`.
-    private func allocationsForEachStep(_ model: Model, _ data: LabelledData) throws -> Double {
+    private func allocationsForEachStep(_ model: Model, _ data: LabelledData) throws -> Int {
       func count(steps: Int) throws -> Int {
         let before = allocation_count()
         try model.fit(data, batchSize: 64, verbose: .silent, stepsPerEpoch: steps)
         return Int(allocation_count() - before)
       }
-      _ = try count(steps: 2)  // compiles
+      for _ in 0..<3 { _ = try count(steps: 2) }  // compiles, fills the pools of memory
       let (few, many) = (try count(steps: 5), try count(steps: 50))
       #expect(few > 0, "the counter counts")
-      return Double(many - few) / 45
+      // A block or two more or less belong to the calls around the steps.
+      return Int((Double(many - few) / 45).rounded())
     }
 
     @Test("a training step takes no memory")
     func trainingStep() throws {
       let model = network(dropout: 0.2)
       try model.compile(optimizer: "adam", loss: .sparseCategoricalCrossentropy, metrics: [.accuracy])
-      print(try allocationsForEachStep(model, clouds(64 * 50)), model.trainingProgram!.plan)
+      #expect(try allocationsForEachStep(model, clouds(64 * 50)) == 0)
     }
 
-    @Test("in a step with oneDNN's products only these take some, for their arguments")
-    func stepWithProducts() throws {
+    @Test("in the guide's step only oneDNN's products may take some, for their arguments")
+    func guideStep() throws {
       let model = Sequential {
         Dense(64, activation: .relu)
         Dense(64, activation: .relu)
@@ -37,10 +38,10 @@
       let images = Tensor.ones([64 * 50, 784], dtype: .uint8)
       let labels = Tensor((0..<64 * 50).map { UInt8($0 % 10) })
       let count = try allocationsForEachStep(model, LabelledData(Column(images, scale: 1 / 255), labels))
-      let products = model.trainingProgram!.plan.kernels.filter { $0.name.contains("matmul") }.count
-      #expect(products > 0)
-      print(count, model.trainingProgram!.plan)
-      #expect(count <= Double(8 * products), "\(count) blocks for \(products) products")
+      let products = model.trainingProgram!.plan.kernels.filter {
+        $0.name.contains("matmul") && !$0.implementation.contains("small product")
+      }
+      #expect(count <= 8 * products.count, "\(count) blocks for \(products.count) of oneDNN's products")
     }
   }
 #endif

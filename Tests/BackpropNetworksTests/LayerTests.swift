@@ -62,7 +62,10 @@ private final class TwoPaths: Model, @unchecked Sendable {
     let history = try model.fit(clouds(200), epochs: 10, verbose: .silent)
     #expect(history["accuracy"].last! > 0.95)
     #expect(model.weights.first!.path == "two_paths/dense/kernel")
-    #expect(model.summaryText.split(separator: "\n").contains { $0.contains("dense_2 (Dense)") && $0.contains("(None, 4)") })
+    #expect(
+      model.summaryText.split(separator: "\n").contains {
+        $0.contains("dense_2 (Dense)") && $0.contains("(None, 4)")
+      })
   }
 
   @Test("shapes and values of the small layers")

@@ -42,9 +42,13 @@ extension Model {
       let count = min(batchSize, memory.range.count)
       let order = RowOrder(count: memory.range.count, seed: seed).rows(epoch: 0)
       let batches = order.count / count
-      func batch(_ number: Int) -> ArraySlice<Int32> { order[number % batches * count..<(number % batches + 1) * count] }
+      func batch(_ number: Int) -> ArraySlice<Int32> {
+        order[number % batches * count..<(number % batches + 1) * count]
+      }
       _ = batch(0).withUnsafeBufferPointer { runner.train($0) }
-      guard let program = trainingProgram else { throw ModelError(.order, at: path, "profile needs a compiled step") }
+      guard let program = trainingProgram else {
+        throw ModelError(.order, at: path, "profile needs a compiled step")
+      }
       var steps: [Double] = []
       var bare: [Double] = []
       // In turn, so that a change of the machine's speed meets both.

@@ -16,7 +16,8 @@ extension Model {
         layer.isBuilt ? grouped(layer.parameterCount) : "0 (unbuilt)",
       ]
     }
-    let table = Table(header: ["Layer (type)", "Output Shape", "Param #"], rows: rows, minimumWidths: [31, 22, 13])
+    let table = Table(
+      header: ["Layer (type)", "Output Shape", "Param #"], rows: rows, minimumWidths: [31, 22, 13])
     return (["Model: \"\(name)\"", table.description] + totals + costs).joined(separator: "\n")
   }
 
@@ -29,7 +30,10 @@ extension Model {
     func sizes(_ weights: [Weight]) -> [(count: Int, bytes: Int)] {
       weights.map { ($0.count, $0.count * $0.dtype.byteCount) }
     }
-    let slots = optimizer.map { $0.variables.map { ($0.shape.elementCount, $0.shape.elementCount * $0.dtype.byteCount) } } ?? []
+    let slots =
+      optimizer.map {
+        $0.variables.map { ($0.shape.elementCount, $0.shape.elementCount * $0.dtype.byteCount) }
+      } ?? []
     var lines = [line("Total", sizes(weights) + slots), line("Trainable", sizes(trainableWeights))]
     lines.append(line("Non-trainable", sizes(nonTrainableWeights)))
     if !slots.isEmpty { lines.append(line("Optimizer", slots)) }
@@ -39,13 +43,18 @@ extension Model {
   /// What the compiled training step does and needs.
   private var costs: [String] {
     guard let plan = trainingPlan else { return [] }
-    let flops = plan.flops < 10_000_000 ? "\(grouped(plan.flops / 1000)) kFLOP" : "\(grouped(plan.flops / 1_000_000)) MFLOP"
-    return [" Training step: \(flops), \(sized(plan.peakBytes)) planned (\(sized(plan.arenaBytes)) of it for values)"]
+    let flops =
+      plan.flops < 10_000_000
+      ? "\(grouped(plan.flops / 1000)) kFLOP" : "\(grouped(plan.flops / 1_000_000)) MFLOP"
+    return [
+      " Training step: \(flops), \(sized(plan.peakBytes)) planned (\(sized(plan.arenaBytes)) of it for values)"
+    ]
   }
 
   private static func described(_ shapes: [Shape]) -> String {
     shapes.map { shape in
-      "(" + (["None"] + shape.dimensions.dropFirst().map(String.init)).joined(separator: ", ") + (shape.rank == 1 ? ",)" : ")")
+      "(" + (["None"] + shape.dimensions.dropFirst().map(String.init)).joined(separator: ", ")
+        + (shape.rank == 1 ? ",)" : ")")
     }.joined(separator: ", ")
   }
 

@@ -79,7 +79,9 @@ extension Layer {
     let found = Mutex<[ObjectIdentifier: [Shape]]>([:])
     let tracer = Tracer()
     var context = CallContext()
-    context.observer = { layer, results in found.withLock { $0[ObjectIdentifier(layer)] = results.map(\.shape) } }
+    context.observer = { layer, results in
+      found.withLock { $0[ObjectIdentifier(layer)] = results.map(\.shape) }
+    }
     VariableScopes.outside {
       VariableScopes.with(tracer) { _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context) }
     }
