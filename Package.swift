@@ -37,8 +37,11 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["BackpropTensors"], path: "Tests/TestSupport"),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
     .testTarget(name: "OneDNNTests", dependencies: ["OneDNN"]),
+    // Counts the memory that a training step takes; in the tests only.
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors", "TestSupport"]),
-    .testTarget(name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport"]),
+    .testTarget(
+      name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport", "AllocationCounter"]),
     .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
     .testTarget(name: "BackpropFilesTests", dependencies: ["BackpropFiles", "CZlib"]),
     .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),

@@ -14,7 +14,9 @@ import Testing
     }
     let activation = try ActivationFunction(named: golden.text("activation"), arguments: arguments)
     let input = golden.tensor("input")
-    let (value, gradient) = valueAndGradient(at: input) { (activation($0) * golden.tensor("cotangent")).sum() }
+    let (value, gradient) = valueAndGradient(at: input) {
+      (activation($0) * golden.tensor("cotangent")).sum()
+    }
     #expect(value.rank == 0)
     expectClose(activation(input), golden.tensor("output"), atol: 1e-6, rtol: 1e-6, "value")
     expectClose(gradient, golden.tensor("gradient"), atol: 1e-5, rtol: 1e-5, "gradient")
@@ -28,7 +30,9 @@ import Testing
 
   @Test("an unknown name is answered with the nearest")
   func unknownName() {
-    #expect(message { _ = try ActivationFunction(named: "rellu") } == "unknown activation 'rellu'; did you mean 'relu'?")
+    #expect(
+      message { _ = try ActivationFunction(named: "rellu") }
+        == "unknown activation 'rellu'; did you mean 'relu'?")
     let layer = Dense(3, activation: "sofmax", name: "out")
     #expect(
       message { try layer.prepare([[2, 4]]) } == "out: unknown activation 'sofmax'; did you mean 'softmax'?")

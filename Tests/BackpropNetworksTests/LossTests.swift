@@ -11,7 +11,8 @@ import Testing
     let loss = Loss(className: golden.text("loss"), config: golden.config("config"))
     let labels = golden.tensor("y_true")
     let weights = golden.has("sample_weight") ? golden.tensor("sample_weight") : nil
-    let activation = golden.has("activation") ? try ActivationFunction(named: golden.text("activation")) : .linear
+    let activation =
+      golden.has("activation") ? try ActivationFunction(named: golden.text("activation")) : .linear
     let predictions = golden.tensor("y_pred")
     let value = loss(labels, activation(predictions), sampleWeights: weights)
     expectClose(value, golden.tensor("value"), atol: 1e-6, rtol: 1e-6, "value")
@@ -25,7 +26,8 @@ import Testing
       "mean_squared_error: labels of shape [10, 1] against predictions of shape [10, 8]: they would broadcast; give each row as many labels as it has predictions"
     ),
     (
-      Loss.mse, [10, 3], [10, 8], "mean_squared_error: labels of shape [10, 3] against predictions of shape [10, 8]; they must be alike"
+      Loss.mse, [10, 3], [10, 8],
+      "mean_squared_error: labels of shape [10, 3] against predictions of shape [10, 8]; they must be alike"
     ),
     (
       Loss.categoricalCrossentropy, [10], [10, 8],
@@ -39,9 +41,10 @@ import Testing
 
   @Test("what would broadcast, or isn't a class number, is refused", arguments: misfits)
   func shapes(_ loss: Loss, _ labels: Shape, _ predictions: Shape, _ expected: String) {
-    #expect(message {
-      try loss.check(labels: TensorType(labels, .float32), predictions: TensorType(predictions, .float32))
-    } == expected)
+    #expect(
+      message {
+        try loss.check(labels: TensorType(labels, .float32), predictions: TensorType(predictions, .float32))
+      } == expected)
   }
 
   @Test("[n] and [n, 1] are the same labels")

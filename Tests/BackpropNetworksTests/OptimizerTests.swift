@@ -38,7 +38,8 @@ import Testing
       if isCompiled { _ = step(gradients) } else { optimizer.apply(gradients, to: weights) }
       if let after = (golden.values["after"] as! [String: Any])["\(number + 1)"] {
         for (weight, expected) in zip(weights, (after as! [Any]).map(goldenTensor)) {
-          expectClose(weight.value, expected, atol: 1e-6, rtol: 1e-5, "\(weight.name) after step \(number + 1)")
+          expectClose(
+            weight.value, expected, atol: 1e-6, rtol: 1e-5, "\(weight.name) after step \(number + 1)")
         }
       }
     }
@@ -46,7 +47,8 @@ import Testing
     #expect(optimizer.variables.count == state.count)
     for (variable, expected) in zip(optimizer.variables, state) {
       expectClose(
-        variable.stored.cast(to: .float32), expected.cast(to: .float32), atol: 1e-6, rtol: 1e-5, variable.name)
+        variable.stored.cast(to: .float32), expected.cast(to: .float32), atol: 1e-6, rtol: 1e-5, variable.name
+      )
     }
     if golden.has("finalized") {
       optimizer.finalize(weights)

@@ -69,9 +69,7 @@ final class ProgramCache: @unchecked Sendable {
   }
 
   /// The plan of the largest program for a purpose.
-  func plan(_ purpose: Purpose) -> Plan? {
-    programs.filter { $0.key.purpose == purpose }.map(\.program.plan).max { $0.flops < $1.flops }
-  }
+  func plan(_ purpose: Purpose) -> Plan? { largest(purpose)?.plan }
 
   /// The program for a purpose that does most work: for looking at its kernels.
   func largest(_ purpose: Purpose) -> Program? {

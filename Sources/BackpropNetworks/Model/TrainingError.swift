@@ -15,7 +15,7 @@ public struct TrainingError: Error, CustomStringConvertible, Sendable {
   public var description: String {
     let place = path.map { "\($0): " } ?? ""
     return """
-      the loss is \(loss) at step \(step) (epoch \(epoch)); \(place)\(cause); training stopped before this step's update
+      the loss is \(loss.isNaN ? "nan" : "\(loss)") at step \(step) (epoch \(epoch)); \(place)\(cause); training stopped before this step's update
       """
   }
 }
@@ -83,19 +83,21 @@ struct Diagnosis {
 
 /// The first layer that reported something.
 private final class Finding: @unchecked Sendable {
-  private(set) var first: (path: String, (row: Int, value: Double))?
+  private(set) var first: (path: String, (row: Int, value: String))?
 
-  func note(_ path: String, _ found: (row: Int, value: Double)) {
+  func note(_ path: String, _ found: (row: Int, value: String)) {
     if first == nil { first = (path, found) }
   }
 }
 
 /// The first element that is NaN or infinite, with its position along the first axis.
-func firstNotFinite(_ tensor: Tensor) -> (row: Int, value: Double)? {
+func firstNotFinite(_ tensor: Tensor) -> (row: Int, value: String)? {
   guard tensor.dtype.isFloatingPoint, tensor.count > 0 else { return nil }
   let row = max(tensor.count / max(tensor.shape.dimensions.first ?? 1, 1), 1)
   guard let position = firstNotFinitePosition(tensor) else { return nil }
   return tensor.withUnsafeBytes { bytes in
-    (position / row, loadElement(position, from: bytes.baseAddress!, dtype: tensor.dtype))
+    let value = loadElement(position, from: bytes.baseAddress!, dtype: tensor.dtype)
+    // Not every NaN prints alike: its sign bit says nothing.
+    return (position / row, value.isNaN ? "nan" : "\(value)")
   }
 }

@@ -23,6 +23,7 @@ public struct Regularizer: KerasForm {
 
   public static var module: String { "keras.regularizers" }
   public static var noun: String { "regularizer" }
+  public static var aliases: [String: String] { ["l1_l2": "L1L2"] }
 
   public static func defaults(of kind: Kind) -> [String: ConfigValue] {
     switch kind {

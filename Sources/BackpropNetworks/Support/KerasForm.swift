@@ -109,7 +109,7 @@ package enum KerasJSON {
   package static func encode(_ value: some Encodable) throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    encoder.keyEncodingStrategy = .custom { Key(KerasNaming.snake($0.last!.stringValue)) }
+    encoder.keyEncodingStrategy = .custom { Key(KerasNaming.key($0.last!.stringValue)) }
     return try encoder.encode(value)
   }
 

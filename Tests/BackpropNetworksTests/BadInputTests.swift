@@ -1,0 +1,193 @@
+import Backprop
+import Testing
+
+@testable import BackpropNetworks
+
+@Suite("Bad input", .serialized) struct BadInputTests {
+  private static func model(_ loss: Loss = .sparseCategoricalCrossentropy) throws -> Sequential {
+    let model = network()
+    try model.compile(optimizer: "sgd", loss: loss, metrics: [.accuracy])
+    return model
+  }
+
+  private static let good = clouds(12)
+
+  private static func labels(_ change: (inout [Int32]) -> Void) -> Tensor {
+    var labels = (0..<12).map { Int32($0 % 4) }
+    change(&labels)
+    return Tensor(labels)
+  }
+
+  private static let cases: [(String, @Sendable () throws -> Void)] = [
+    (
+      "unknown optimizer 'adm'; did you mean 'adam'?",
+      { try network().compile(optimizer: "adm", loss: .mse) }
+    ),
+    (
+      "unknown loss 'mean_square_error'; did you mean 'mean_squared_error'?",
+      { try network().compile(loss: "mean_square_error") }
+    ),
+    (
+      "unknown metric 'acuracy'; did you mean 'accuracy'?",
+      { try network().compile(loss: .mse, metrics: ["acuracy"]) }
+    ),
+    (
+      "sequential: fit needs a compiled model; call compile(optimizer:loss:metrics:) first",
+      { try network().fit(good, verbose: .silent) }
+    ),
+    ("epochs must be positive, got 0", { try model().fit(good, epochs: 0, verbose: .silent) }),
+    ("batchSize must be positive, got 0", { try model().fit(good, batchSize: 0, verbose: .silent) }),
+    ("batchSize must be positive, got -1", { _ = try model().predict(good.inputs, batchSize: -1) }),
+    (
+      "validationSplit must be in 0..<1, got 1.5",
+      { try model().fit(good.inputs, good.labels, verbose: .silent, validationSplit: 1.5) }
+    ),
+    (
+      "there are no samples: the inputs have shape [0, 2]",
+      { try model().fit(Tensor.zeros([0, 2]), Tensor([] as [Int32]), verbose: .silent) }
+    ),
+    (
+      "the inputs have 12 rows [12, 2], the labels 11 [11]",
+      { try model().fit(good.inputs, good.labels[0..<11], verbose: .silent) }
+    ),
+    (
+      "the label in row 7 is 4, expected a class number in 0..<4",
+      { try model().fit(good.inputs, labels { $0[7] = 4 }, verbose: .silent) }
+    ),
+    (
+      "the label in row 2 is -1, expected a class number in 0..<4",
+      { _ = try model().evaluate(good.inputs, labels { $0[2] = -1 }) }
+    ),
+    (
+      "the input holds nan in row 5; leave the row out or replace the value",
+      {
+        var values = good.inputs.tensor.floats
+        values[11] = .nan
+        try model().fit(Tensor(values, shape: [12, 2]), good.labels, verbose: .silent)
+      }
+    ),
+    (
+      "mean_squared_error: labels of shape [10, 1] against predictions of shape [10, 4]: they would broadcast; give each row as many labels as it has predictions",
+      { try model(.mse).fit(Tensor.zeros([10, 2]), Tensor.zeros([10, 1]), verbose: .silent) }
+    ),
+    (
+      "sequential/dense: expected a last axis of 2, got [12, 3]",
+      {
+        let model = try Self.model()
+        try model.build(sampleShape: [2])
+        try model.fit(Tensor.zeros([12, 3]), good.labels, verbose: .silent)
+      }
+    ),
+    (
+      "sequential/dense: expected a last axis of 784, got [32, 28, 28]; add Flatten() before it",
+      {
+        let model = Sequential { Dense(4) }
+        try model.build(sampleShape: [784])
+        _ = try model.predict(Tensor.zeros([32, 28, 28]))
+      }
+    ),
+    (
+      "sequential/input_layer: expected samples of shape [784], got [28, 28]; reshape the samples",
+      {
+        let model = Sequential {
+          Input([784])
+          Dense(4)
+        }
+        _ = try model.predict(Tensor.zeros([32, 28, 28]))
+      }
+    ),
+    (
+      "sequential/dense: units must be positive, got 0",
+      { try Sequential { Dense(0) }.build(sampleShape: [3]) }
+    ),
+    (
+      "sequential/dropout: the rate must be in 0...1, got 1.5",
+      { try Sequential { Dropout(1.5) }.build(sampleShape: [3]) }
+    ),
+    (
+      "sequential/reshape: [5] doesn't hold the 4 elements of a sample of [1, 4]",
+      { try Sequential { Reshape([5]) }.build(sampleShape: [4]) }
+    ),
+    (
+      "sequential: there are no layers; put some between the braces of Sequential { }",
+      { try Sequential([]).build(sampleShape: [4]) }
+    ),
+    (
+      "sequential/dense: expected 2 weights, got 1",
+      {
+        let layer = Dense(3)
+        try Sequential([layer]).build(sampleShape: [4])
+        try layer.setWeights([Tensor.zeros([4, 3])])
+      }
+    ),
+    (
+      "sequential/dense/kernel: expected shape [4, 3], got [3, 4]",
+      {
+        let layer = Dense(3)
+        try Sequential([layer]).build(sampleShape: [4])
+        try layer.setWeights([Tensor.zeros([3, 4]), Tensor.zeros([3])])
+      }
+    ),
+    (
+      "EarlyStopping: there is no 'val_loss' among loss, accuracy; fit with validationData or validationSplit",
+      { try model().fit(good, verbose: .silent, callbacks: [EarlyStopping()]) }
+    ),
+    (
+      "unknown layer 'dens'; did you mean 'dense'?",
+      {
+        let model = try Self.model()
+        try model.build(sampleShape: [2])
+        _ = try model.getLayer("dens")
+      }
+    ),
+  ]
+
+  @Test("is answered with the thing, what was expected, what came and the way out", arguments: cases.indices)
+  func wording(_ index: Int) {
+    let (expected, body) = Self.cases[index]
+    #expect(message(body) == expected)
+  }
+
+  /// Gives NaN where its input is large.
+  private final class Fragile: Layer, @unchecked Sendable {
+    override func call(_ x: Tensor, _ context: CallContext) -> Tensor { (100 - x).sqrt() }
+  }
+
+  @Test(
+    "a loss that becomes NaN stops before the weights are touched and says where", arguments: [false, true])
+  func notFinite(_ runsEagerly: Bool) throws {
+    let model = Sequential {
+      Dense(3, kernelInitializer: .ones, name: "first")
+      Fragile()
+      Dense(1, name: "last")
+    }
+    try model.compile(optimizer: SGD(learningRate: 1e-6), loss: .mse, runEagerly: runsEagerly)
+    var values = [Float](repeating: 1, count: 40)
+    values[2 * 13] = 1000
+    let inputs = Tensor(values, shape: [20, 2])
+    try model.fit(inputs[0..<8], Tensor.zeros([8, 1]), batchSize: 4, verbose: .silent, shuffle: false)
+    let before = model.getWeights().map(\.floats)
+    let found = message {
+      try model.fit(
+        inputs[12..<20], Tensor.zeros([8, 1]), epochs: 2, batchSize: 4, verbose: .silent, shuffle: false)
+    }
+    #expect(
+      found
+        == "the loss is nan at step 1 (epoch 1); sequential/fragile: the first nan is in this layer's output, row 1 of the batch; training stopped before this step's update"
+    )
+    #expect(model.getWeights().map(\.floats) == before)
+    #expect(model.optimizer?.iterations == 2)
+  }
+
+  @Test("NaN in a batch of a data set is named with its row")
+  func batchWithNaN() throws {
+    let model = try Self.model()
+    var values = Self.good.inputs.tensor.floats
+    values[9] = .nan
+    let batches = [Batch(Tensor(values, shape: [12, 2]), Self.good.labels.tensor)]
+    #expect(
+      message { try model.fit(batches, verbose: .silent) }
+        == "the loss is nan at step 1 (epoch 1); nan in the data: input 0, row 4 of the batch; training stopped before this step's update"
+    )
+  }
+}
