@@ -4,7 +4,7 @@ import Backprop
 enum CommandLineTool {
   static let name = "backprop"
   /// Every command, in the order of the help page.
-  static var commands: [any Command.Type] { [TrainCommand.self] }
+  static var commands: [any Command.Type] { [TrainCommand.self, SummaryCommand.self] }
 
   private static let abstract = "train neural networks and use them"
   private static let discussion = [
@@ -18,7 +18,7 @@ enum CommandLineTool {
   static var page: HelpPage {
     HelpPage(
       commands: commands, abstract: abstract, discussion: discussion,
-      examples: commands.compactMap(\.examples.first))
+      examples: commands.compactMap { $0.examples.first })
   }
 
   /// - Parameter arguments: as the shell gives them, without the program's name.
@@ -41,7 +41,7 @@ enum CommandLineTool {
   /// `place` becomes the command whose help page helps.
   private static func run(_ arguments: [String], _ place: inout String) throws -> ExitCode {
     var rest = arguments[...]
-    guard let first = rest.popFirst() else { throw UsageError("expected a command: \(names.joined(separator: ", "))") }
+    guard let first = rest.popFirst() else { throw UsageError("expected a command: \(commandNames.joined(separator: ", "))") }
     switch first {
     case "--help", "-h":
       StandardOutput.write(page.description)
@@ -65,15 +65,15 @@ enum CommandLineTool {
     return try invocation.command.run()
   }
 
-  private static var names: [String] { commands.map { $0.name } }
+  static var commandNames: [String] { commands.map { $0.name } }
 
   private static func command(_ text: String) throws -> any Command.Type {
     if let command = commands.first(where: { $0.name == text }) { return command }
     let isOption = text.hasPrefix("-")
     let near = Suggestion.nearest(
-      to: String(text.drop { $0 == "-" }), among: isOption ? ["help"] : names + ["help"])
+      to: String(text.drop { $0 == "-" }), among: isOption ? ["help"] : commandNames + ["help"])
     let what = isOption ? "unknown option" : "unknown command"
-    let wayOut = near.map { "did you mean '\(isOption ? "--" : "")\($0)'?" } ?? "there are: \(names.joined(separator: ", "))"
+    let wayOut = near.map { "did you mean '\(isOption ? "--" : "")\($0)'?" } ?? "there are: \(commandNames.joined(separator: ", "))"
     throw UsageError("\(what) '\(text)'; \(wayOut)")
   }
 }

@@ -21,23 +21,19 @@ enum Interruption {
     }
   }
 
-  /// From here on signals are noted instead of ending the process. One that is ignored stays so, as shells arrange it
-  /// for jobs in the background.
+  /// From here on signals are noted instead of ending the process; also those that shells have jobs in the background
+  /// ignore, for who sends them there means it.
   static func watch() {
     // Made here: a handler is no place for the first use of a global.
     received.store(0, ordering: .relaxed)
-    for number in [SIGINT, SIGTERM] {
-      let before = Foundation.signal(number) { Interruption.note($0) }
-      let isIgnored = unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
-      if isIgnored { Foundation.signal(number, SIG_IGN) }
-    }
+    for number in [SIGINT, SIGTERM] { _ = Foundation.signal(number) { Interruption.note($0) } }
   }
 
   /// Runs inside the signal handler: nothing but an atomic and two system calls.
   private static func note(_ number: Int32) {
     let isFirst = received.compareExchange(expected: 0, desired: number, ordering: .relaxed).exchanged
     if isFirst { return }
-    Foundation.signal(number, SIG_DFL)
+    _ = Foundation.signal(number, SIG_DFL)
     raise(number)
   }
 

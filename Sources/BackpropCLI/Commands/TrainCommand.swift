@@ -69,7 +69,7 @@ struct TrainCommand: Command {
       parts.train.inputs, parts.train.labels, epochs: training.epochs, batchSize: training.batchSize,
       verbose: .silent, callbacks: callbacks + reporter.companions, validationData: parts.validation,
       shuffle: !training.noShuffle)
-    let final = try model.evaluate(parts.final.rows, batchSize: 256)
+    let final = try model.evaluate(parts.final.rows, batchSize: training.batchSize)
     reporter.end(final, on: parts.final.name, stoppedAfter: stopping?.stoppedEpoch)
     return Interruption.exitCode ?? .success
   }

@@ -5,10 +5,12 @@ import Foundation
 struct CSVOptions: ParameterGroup {
   static let title = "CSV files"
 
-  @Option("delimiter", "CHARACTER", "what stands between the fields of a CSV file; tab for a tab")
-  var delimiter: Character = ","
+  @Option(
+    "delimiter", "CHARACTER",
+    "what stands between the fields of a CSV file: a character, or \(Delimiter.words.joined(separator: ", "))")
+  var delimiter = Delimiter(",")
 
-  var options: CSV.Options { CSV.Options(delimiter: delimiter) }
+  var options: CSV.Options { CSV.Options(delimiter: delimiter.character) }
 }
 
 /// Rows with labels, for training and evaluation.
@@ -47,7 +49,10 @@ struct DataOptions: ParameterGroup {
       return LoadedData(title: set.rawValue, rows: train.flattened, test: test.flattened)
     case .file, .standardInput:
       let table = try DataFile(data)
-      return LoadedData(title: data.title, rows: try labelled(table, csv).flattened, test: nil)
+      let rows = try labelled(table, csv).flattened
+      try rows.inputs.checkFinite("inputs", of: data.title)
+      try rows.labels.checkFinite("labels", of: data.title)
+      return LoadedData(title: data.title, rows: rows, test: nil)
     }
   }
 
@@ -91,6 +96,13 @@ extension LabelledData {
 
 extension Column {
   var flattened: Column { reshapingSamples(to: [sampleShape.elementCount]) }
+
+  /// `fit` would say the same of rows that were shuffled, and name one that nobody can find in the file.
+  func checkFinite(_ what: String, of file: String) throws {
+    guard let found = firstNotFinite(stored) else { return }
+    throw CommandError(
+      "\(file): the \(what) hold \(found.value) in row \(found.row); leave the row out or replace the value")
+  }
 }
 
 /// The bytes of a file or of standard input, which tell by their beginning what they are.

@@ -27,8 +27,10 @@ enum DataSource: ArgumentValue, Equatable {
   case file(String)
   case standardInput
 
-  static let expected = "the name of a data set, a file, or - for standard input"
-  static var choices: [String] { NamedDataSet.choices }
+  static var expected: String {
+    "\(NamedDataSet.choices.joined(separator: ", ")), a file, or - for standard input"
+  }
+  static var words: [String] { NamedDataSet.choices }
 
   /// A word without a dot or slash that is no file either was meant as a name.
   init?(argument text: String) {
@@ -102,18 +104,28 @@ enum LabelColumn: ArgumentValue, Equatable {
   }
 }
 
-extension Character: ArgumentValue {
-  static let expected = "one character, or tab"
+/// What stands between fields. Those that a shell or a sentence would swallow have names.
+struct Delimiter: ArgumentValue, Equatable {
+  let character: Character
+
+  private static let named: [(name: String, character: Character)] = [
+    ("comma", ","), ("tab", "\t"), ("semicolon", ";"), ("space", " "),
+  ]
+
+  static let expected = "one character, or \(words.joined(separator: ", "))"
+  static var words: [String] { named.map(\.name) }
+
+  init(_ character: Character) { self.character = character }
 
   init?(argument text: String) {
-    if text == "tab" || text == "\\t" {
-      self = "\t"
-    } else if text.count == 1, let character = text.first {
-      self = character
+    if let named = Self.named.first(where: { $0.name == text }) {
+      character = named.character
+    } else if text.count == 1, let only = text.first {
+      character = only
     } else {
       return nil
     }
   }
 
-  var argument: String { self == "\t" ? "tab" : String(self) }
+  var argument: String { Self.named.first { $0.character == character }?.name ?? String(character) }
 }

@@ -10,6 +10,6 @@ struct LogOptions: ParameterGroup {
 
   @Option(
     "log", "FORMAT",
-    "plain is for people, json one JSON object a line, quiet writes nothing but errors.")
+    "how results are written: plain for people, json as one JSON object a line, quiet not at all.")
   var format = LogFormat.plain
 }

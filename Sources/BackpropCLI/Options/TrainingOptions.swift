@@ -20,7 +20,7 @@ struct TrainingOptions: ParameterGroup {
   static let title = "Training"
 
   @Option("epochs", "N", "how many times to go over all rows", must: .positive)
-  var epochs = 10
+  var epochs = 20
 
   @Option("batch-size", "N", "the rows of one step", must: .positive)
   var batchSize = 32

@@ -4,6 +4,8 @@ protocol ArgumentValue: Sendable {
   static var expected: String { get }
   /// All there is to choose from, where that can be listed.
   static var choices: [String] { get }
+  /// Words that a misspelt value is compared with.
+  static var words: [String] { get }
   /// nil where `text` isn't one.
   init?(argument text: String)
   /// As a user would type it; empty where there is no value.
@@ -12,6 +14,7 @@ protocol ArgumentValue: Sendable {
 
 extension ArgumentValue {
   static var choices: [String] { [] }
+  static var words: [String] { choices }
 }
 
 /// Enumerations of words: the cases are the choices.
@@ -49,6 +52,7 @@ extension Double: ArgumentValue {
 extension Optional: ArgumentValue where Wrapped: ArgumentValue {
   static var expected: String { Wrapped.expected }
   static var choices: [String] { Wrapped.choices }
+  static var words: [String] { Wrapped.words }
   init?(argument text: String) {
     guard let value = Wrapped(argument: text) else { return nil }
     self = .some(value)

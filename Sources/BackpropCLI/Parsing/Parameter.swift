@@ -129,7 +129,7 @@ final class Operand<Value: ArgumentValue>: PositionalParameter {
 private func value<Value: ArgumentValue>(_: Value.Type, of text: String, for title: String) throws -> Value {
   if let value = Value(argument: text) { return value }
   let got = text.isEmpty ? "nothing" : "'\(text)'"
-  guard let near = Suggestion.nearest(to: text, among: Value.choices) else {
+  guard let near = Suggestion.nearest(to: text, among: Value.words) else {
     throw UsageError("\(title): expected \(Value.expected), got \(got)")
   }
   throw UsageError("\(title): unknown value '\(text)'; did you mean '\(near)'?")
