@@ -4,7 +4,9 @@ import Backprop
 enum CommandLineTool {
   static let name = "backprop"
   /// Every command, in the order of the help page.
-  static var commands: [any Command.Type] { [TrainCommand.self, SummaryCommand.self] }
+  static var commands: [any Command.Type] {
+    [TrainCommand.self, EvaluateCommand.self, PredictCommand.self, SummaryCommand.self]
+  }
 
   private static let abstract = "train neural networks and use them"
   private static let discussion = [
@@ -41,7 +43,9 @@ enum CommandLineTool {
   /// `place` becomes the command whose help page helps.
   private static func run(_ arguments: [String], _ place: inout String) throws -> ExitCode {
     var rest = arguments[...]
-    guard let first = rest.popFirst() else { throw UsageError("expected a command: \(commandNames.joined(separator: ", "))") }
+    guard let first = rest.popFirst() else {
+      throw UsageError("expected a command: \(commandNames.joined(separator: ", "))")
+    }
     switch first {
     case "--help", "-h":
       StandardOutput.write(page.description)
@@ -73,7 +77,9 @@ enum CommandLineTool {
     let near = Suggestion.nearest(
       to: String(text.drop { $0 == "-" }), among: isOption ? ["help"] : commandNames + ["help"])
     let what = isOption ? "unknown option" : "unknown command"
-    let wayOut = near.map { "did you mean '\(isOption ? "--" : "")\($0)'?" } ?? "there are: \(commandNames.joined(separator: ", "))"
+    let wayOut =
+      near.map { "did you mean '\(isOption ? "--" : "")\($0)'?" }
+      ?? "there are: \(commandNames.joined(separator: ", "))"
     throw UsageError("\(what) '\(text)'; \(wayOut)")
   }
 }

@@ -15,13 +15,15 @@ import Testing
 
   static let cases: [Case] = [
     Case(
-      arguments: [], message: "expected a command: \(CommandLineTool.commandNames.joined(separator: ", "))\n"
+      arguments: [],
+      message: "expected a command: \(CommandLineTool.commandNames.joined(separator: ", "))\n"
         + "Try 'backprop --help'.", status: 2),
     Case(
       arguments: ["trian"], message: "unknown command 'trian'; did you mean 'train'?\nTry 'backprop --help'.",
       status: 2),
     Case(
-      arguments: ["--hepl"], message: "unknown option '--hepl'; did you mean '--help'?\nTry 'backprop --help'.",
+      arguments: ["--hepl"],
+      message: "unknown option '--hepl'; did you mean '--help'?\nTry 'backprop --help'.",
       status: 2),
     Case(
       arguments: ["train", "--epoch", "1"],
@@ -31,7 +33,8 @@ import Testing
       message: "no.csv: expected a readable file, found No such file or directory"),
     Case(arguments: ["train", "--data", "/"], message: "/: expected a regular file, found a folder"),
     Case(
-      arguments: ["train", "--data", "-"], message: "standard input: expected rows of numbers, found an empty file"),
+      arguments: ["train", "--data", "-"],
+      message: "standard input: expected rows of numbers, found an empty file"),
     Case(
       arguments: ["train", "--data", "-"], input: "1,2,0\n3,1\n",
       message: "standard input: line 2: expected 3 fields as in line 1, found 2"),

@@ -9,21 +9,27 @@ import Testing
     return (invocation, HelpPage(invocation).description)
   }
 
-  @Test("every option is there with its placeholder, choices and default", arguments: CommandLineTool.commandNames)
+  @Test(
+    "every option is there with its placeholder, choices and default", arguments: CommandLineTool.commandNames
+  )
   func options(command: String) throws {
     let (invocation, text) = try page(command)
     // Words may be separated by a line break.
     let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     for parameter in invocation.namedParameters {
-      #expect(words.contains(([parameter.title, parameter.placeholder].compactMap { $0 }).joined(separator: " ")))
+      #expect(
+        words.contains(([parameter.title, parameter.placeholder].compactMap { $0 }).joined(separator: " ")))
       if !parameter.choices.isEmpty {
         #expect(words.contains("One of: \(parameter.choices.joined(separator: ", "))."))
       }
-      if !parameter.defaultArgument.isEmpty { #expect(words.contains("Default: \(parameter.defaultArgument).")) }
+      if !parameter.defaultArgument.isEmpty {
+        #expect(words.contains("Default: \(parameter.defaultArgument)."))
+      }
     }
   }
 
-  @Test("a manual page's parts, in order, and lines that fit a terminal", arguments: CommandLineTool.commandNames)
+  @Test(
+    "a manual page's parts, in order, and lines that fit a terminal", arguments: CommandLineTool.commandNames)
   func layout(command: String) throws {
     let text = try page(command).text
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)

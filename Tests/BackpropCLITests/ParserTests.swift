@@ -63,11 +63,14 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     #expect(try train("--delimiter", text).csv.delimiter.character == character)
   }
 
-  @Test("who asks for help needs nothing else", arguments: ["--help", "-h"]) func help(option: String) throws {
+  @Test("who asks for help needs nothing else", arguments: ["--help", "-h"]) func help(option: String) throws
+  {
     #expect(try Invocation(TrainCommand.self, [option]).general.help)
   }
 
-  @Test("an option that is declared is found: each has a name of its own", arguments: CommandLineTool.commandNames)
+  @Test(
+    "an option that is declared is found: each has a name of its own", arguments: CommandLineTool.commandNames
+  )
   func names(command: String) throws {
     let type = try #require(CommandLineTool.commands.first { $0.name == command })
     let names = try Invocation(type, ["--help"]).namedParameters.flatMap(\.spellings)
@@ -91,7 +94,10 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--batch-size", "0"], "--batch-size: expected a whole number of at least 1, got '0'"),
     (["--learning-rate", "0"], "--learning-rate: expected a number above 0, got '0'"),
     (["--learning-rate", "nan"], "--learning-rate: expected a number, got 'nan'"),
-    (["--validation-split", "1"], "--validation-split: expected a number from 0 up to, but not including, 1, got '1'"),
+    (
+      ["--validation-split", "1"],
+      "--validation-split: expected a number from 0 up to, but not including, 1, got '1'"
+    ),
     (["--dropout", "-0.1"], "--dropout: expected a number from 0 up to, but not including, 1, got '-0.1'"),
     (["--threads", "0"], "--threads: expected a whole number of at least 1, got '0'"),
     (["--optimizer", "adm"], "--optimizer: unknown value 'adm'; did you mean 'adam'?"),
@@ -100,14 +106,22 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--log", "jason"], "--log: unknown value 'jason'; did you mean 'json'?"),
     (["--log", "xml"], "--log: expected one of plain, json, quiet, got 'xml'"),
     (["--task", "classify"], "--task: unknown value 'classify'; did you mean 'classification'?"),
-    (["--hidden", "64,,8"], "--hidden: expected the units of each hidden layer, as 64,64, or none, got '64,,8'"),
+    (
+      ["--hidden", "64,,8"],
+      "--hidden: expected the units of each hidden layer, as 64,64, or none, got '64,,8'"
+    ),
     (["--hidden", "0"], "--hidden: expected the units of each hidden layer, as 64,64, or none, got '0'"),
     (["--data", "mnits"], "--data: unknown value 'mnits'; did you mean 'mnist'?"),
     (["--data", "cifar"], "--data: expected digits, mnist, a file, or - for standard input, got 'cifar'"),
-    (["--label", "0"], "--label: expected first, last, none, a column's number or its name in the header, got '0'"),
+    (
+      ["--label", "0"],
+      "--label: expected first, last, none, a column's number or its name in the header, got '0'"
+    ),
     (["--label", "none"], "--label: expected a column, got 'none'"),
     (["--labels", "x.idx"], "--labels goes with an IDX file; digits has labels of its own"),
-    (["--delimiter", "ab"], "--delimiter: expected one character, or comma, tab, semicolon, space, got 'ab'"),
+    (
+      ["--delimiter", "ab"], "--delimiter: expected one character, or comma, tab, semicolon, space, got 'ab'"
+    ),
     (["--no-shuffle=yes"], "--no-shuffle takes no value, got 'yes'"),
     (["extra"], "unexpected argument 'extra'"),
     (["--", "--epochs"], "unexpected argument '--epochs'"),

@@ -23,7 +23,8 @@ struct Program {
 
   /// Next to the test bundle.
   static let path: String = {
-    var folder = (Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])).deletingLastPathComponent()
+    var folder = (Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0]))
+      .deletingLastPathComponent()
     for _ in 0..<5 {
       let candidate = folder.appendingPathComponent(CommandLineTool.name)
       if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate.path }
@@ -33,6 +34,8 @@ struct Program {
   }()
 
   private let process = Process()
+  /// Is gone when nobody holds it.
+  private let folder: TemporaryFolder
   private let outputFile: URL
   private let errorsFile: URL
 
@@ -40,6 +43,7 @@ struct Program {
   init(
     _ arguments: [String], input: String = "", environment: [String: String] = [:], in folder: TemporaryFolder
   ) throws {
+    self.folder = folder
     // A test run in the background ignores SIGINT, and what it starts would too.
     signal(SIGINT, SIG_DFL)
     let name = UUID().uuidString
@@ -76,7 +80,8 @@ struct Program {
   func finish() throws -> Result {
     process.waitUntilExit()
     // A process that died of a signal, as shells count it.
-    let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+    let status =
+      process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     return Result(
       status: status, output: try String(contentsOf: outputFile, encoding: .utf8),
       errors: try String(contentsOf: errorsFile, encoding: .utf8))

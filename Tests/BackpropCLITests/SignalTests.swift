@@ -10,7 +10,8 @@ import Testing
     return program
   }
 
-  @Test("an interrupt ends training after the step, with a report", arguments: [(SIGINT, 130), (SIGTERM, 143)])
+  @Test(
+    "an interrupt ends training after the step, with a report", arguments: [(SIGINT, 130), (SIGTERM, 143)])
   func report(number: Int32, status: Int) throws {
     let folder = try TemporaryFolder()
     let program = try training("json", in: folder)

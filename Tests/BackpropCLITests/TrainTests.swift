@@ -25,7 +25,9 @@ import Testing
     for (number, object) in objects.dropLast().enumerated() {
       #expect(object["epoch"] as? Int == number + 1)
       #expect(object["steps"] as? Int == 45)
-      for name in ["loss", "accuracy", "val_loss", "val_accuracy", "seconds"] { #expect(object[name] is NSNumber) }
+      for name in ["loss", "accuracy", "val_loss", "val_accuracy", "seconds"] {
+        #expect(object[name] is NSNumber)
+      }
     }
     let losses = objects.dropLast().compactMap { $0["loss"] as? Double }
     #expect(losses == losses.sorted(by: >))
@@ -54,7 +56,9 @@ import Testing
 
   @Test("options reach the training") func options() throws {
     func losses(_ options: String...) throws -> [Double] {
-      try backprop(["train", "--epochs", "1", "--log", "json"] + options).objects().compactMap { $0["loss"] as? Double }
+      try backprop(["train", "--epochs", "1", "--log", "json"] + options).objects().compactMap {
+        $0["loss"] as? Double
+      }
     }
     let plain = try losses()
     #expect(plain.count == 2)
@@ -94,7 +98,9 @@ import Testing
     }
     let text = "x,larger,y\n" + rows.joined(separator: "\n") + "\n"
     try folder.write(text, to: "points.csv")
-    let arguments = ["train", "--label", "larger", "--epochs", "30", "--learning-rate", "0.01", "--log", "json"]
+    let arguments = [
+      "train", "--label", "larger", "--epochs", "30", "--learning-rate", "0.01", "--log", "json",
+    ]
     let result = try backprop(arguments + ["--data", "points.csv"], in: folder)
     #expect(result.errors == "")
     let end = try #require(try result.objects().last)

@@ -7,7 +7,8 @@ struct SummaryCommand: Command {
   static let discussion = [
     """
     Prints each layer with its output shape and number of parameters, as Keras does, and what a training step costs: \
-    floating-point operations and memory. Shown is the network that train would build from the same options.
+    floating-point operations and memory. Shown is the model of FILE, or without one the network that train would build \
+    from the same options.
     """,
     """
     With --log json it is one object: name, parameters, trainable_parameters, and for each layer its name, class, \
@@ -16,6 +17,7 @@ struct SummaryCommand: Command {
   ]
   static let examples = [
     Example("backprop summary", "the network that train builds for the embedded digits"),
+    Example("backprop summary mnist.keras", "a saved model"),
     Example("backprop summary --data mnist --hidden 512,512 --dropout 0.2", "a larger one, for MNIST"),
   ]
 
@@ -24,13 +26,14 @@ struct SummaryCommand: Command {
   let network = NetworkOptions()
   let log = LogOptions()
 
+  @Operand("FILE", "a model, as saved by train --output or by Keras 3 (.keras)") var file: String? = nil
   @Option("batch-size", "N", "the rows of the training step whose cost is shown", must: .positive)
   var batchSize = 32
 
   func validate() throws { try data.validate() }
 
   func run() throws -> ExitCode {
-    let model = try trainedOnce()
+    let model = try file.map { try ModelFile($0).model } ?? trainedOnce()
     switch log.format {
     case .quiet: break
     case .plain: StandardOutput.writeLine(model.summaryText)

@@ -3,7 +3,7 @@ import Backprop
 /// `backprop train`
 struct TrainCommand: Command {
   static let name = "train"
-  static let abstract = "train a network and say how good it is"
+  static let abstract = "train a network, say how good it is, and save it"
   static let discussion = [
     """
     Builds a network of dense layers, trains it on the rows of a data set or file, and evaluates it. Without arguments \
@@ -15,7 +15,7 @@ struct TrainCommand: Command {
     shows progress; in a pipe or file there is one line an epoch.
     """,
     """
-    An interrupt (Ctrl-C) or SIGTERM ends training after the current step; what was reached is reported all the same. \
+    An interrupt (Ctrl-C) or SIGTERM ends training after the current step; what was reached is saved and reported all the same. \
     A second one ends the program at once. A loss that is no longer a number ends training before the weights are \
     touched, and the message says at which step and in which layer it began.
     """,
@@ -31,8 +31,8 @@ struct TrainCommand: Command {
       "backprop train --data mnist --epochs 5 --batch-size 64",
       "two hidden layers of 64 on MNIST: about 97 % of the test images are read rightly"),
     Example(
-      "backprop train --data wine.csv --label quality --task regression --hidden 32",
-      "predict one column of a table from the others"),
+      "backprop train --data wine.csv --label quality --output wine.keras",
+      "learn one column of a table from the others, and keep what was learned"),
     Example(
       "backprop train --data images.idx.gz --labels labels.idx.gz --log json",
       "train on IDX files and write a line of JSON for each epoch"),
@@ -45,12 +45,18 @@ struct TrainCommand: Command {
   let training = TrainingOptions()
   let log = LogOptions()
 
+  @Option(
+    "output", short: "o", "FILE", "save the model to this file, which must end in .keras; Keras 3 opens it")
+  var output: String? = nil
+
   func validate() throws {
     try data.validate()
   }
 
   func run() throws -> ExitCode {
     training.applyThreads()
+    // Now, not after an hour of training.
+    if let output { try KerasFile.checkWritable(output) }
     let loaded = try data.load(csv)
     let parts = try TrainingParts(loaded, split: training.validationSplit, seed: training.seed)
     if training.patience != nil, parts.validation == nil {
@@ -69,8 +75,9 @@ struct TrainCommand: Command {
       parts.train.inputs, parts.train.labels, epochs: training.epochs, batchSize: training.batchSize,
       verbose: .silent, callbacks: callbacks + reporter.companions, validationData: parts.validation,
       shuffle: !training.noShuffle)
+    if let output { try model.save(output) }
     let final = try model.evaluate(parts.final.rows, batchSize: training.batchSize)
-    reporter.end(final, on: parts.final.name, stoppedAfter: stopping?.stoppedEpoch)
+    reporter.end(final, on: parts.final.name, stoppedAfter: stopping?.stoppedEpoch, savedTo: output)
     return Interruption.exitCode ?? .success
   }
 }
@@ -91,7 +98,8 @@ struct TrainingParts {
     let (rest, kept) = data.rows.split(testFraction: share, seed: seed)
     if share > 0, rest.count == 0 || kept.count == 0 {
       guard split == nil else {
-        throw CommandError("\(data.title): --validation-split \(share) of \(data.rows.count) rows leaves one part empty")
+        throw CommandError(
+          "\(data.title): --validation-split \(share) of \(data.rows.count) rows leaves one part empty")
       }
       (train, validation) = (data.rows, nil)
       return

@@ -7,7 +7,8 @@ struct CSVOptions: ParameterGroup {
 
   @Option(
     "delimiter", "CHARACTER",
-    "what stands between the fields of a CSV file: a character, or \(Delimiter.words.joined(separator: ", "))")
+    "what stands between the fields of a CSV file: a character, or \(Delimiter.words.joined(separator: ", "))"
+  )
   var delimiter = Delimiter(",")
 
   var options: CSV.Options { CSV.Options(delimiter: delimiter.character) }
@@ -28,7 +29,8 @@ struct DataOptions: ParameterGroup {
 
   @Option(
     "label", "COLUMN",
-    "the column of a CSV file that holds the labels: first, last, its number from 1, or its name in the header")
+    "the column of a CSV file that holds the labels: first, last, its number from 1, or its name in the header"
+  )
   var label = LabelColumn.last
 
   @Option("labels", "FILE", "the IDX file with the labels of an IDX file")
@@ -65,13 +67,15 @@ struct DataOptions: ParameterGroup {
         file.bytes, name: file.name, label: label.column ?? .last, options: csv.options)
     }
     guard let labels else {
-      throw CommandError("\(file.name) is an IDX file without labels; give the file that holds them with --labels")
+      throw CommandError(
+        "\(file.name) is an IDX file without labels; give the file that holds them with --labels")
     }
     let inputs = try file.idx()
     let values = try IDX.load(labels)
     guard values.rank > 0, values.shape[0] == inputs.count else {
       throw DataError(
-        file: labels, place: .wholeFile, expected: "a label for each of the \(inputs.count) rows of \(file.name)",
+        file: labels, place: .wholeFile,
+        expected: "a label for each of the \(inputs.count) rows of \(file.name)",
         found: "\(values.type)")
     }
     return LabelledData(inputs, values)
@@ -139,7 +143,9 @@ struct DataFile {
 enum StandardInput {
   /// All of it.
   static func read() throws -> [UInt8] {
-    if isatty(STDIN_FILENO) == 1 { StandardError.writeLine("Reading rows from the terminal; Ctrl-D ends them.") }
+    if isatty(STDIN_FILENO) == 1 {
+      StandardError.writeLine("Reading rows from the terminal; Ctrl-D ends them.")
+    }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {

@@ -25,7 +25,6 @@ struct HiddenUnits: ArgumentValue, Equatable {
 struct ActivationName: ArgumentValue, Equatable {
   let name: String
 
-  static var expected: String { "an activation" }
   static var choices: [String] { ActivationFunction.names }
 
   init(_ name: String) { self.name = name }
@@ -59,11 +58,13 @@ enum LearningTask: Equatable {
     let labels = data.rows.labels
     let largest = Self.largestClass(labels.stored)
     if choice == .auto {
-      self = largest.map { $0 < Self.mostClasses ? .classification(classes: $0 + 1) : .regression } ?? .regression
+      self =
+        largest.map { $0 < Self.mostClasses ? .classification(classes: $0 + 1) : .regression } ?? .regression
       return
     }
     guard let largest else {
-      throw CommandError("\(data.title): expected labels that are class numbers (0, 1, …) for --task classification")
+      throw CommandError(
+        "\(data.title): expected labels that are class numbers (0, 1, …) for --task classification")
     }
     self = .classification(classes: largest + 1)
   }
@@ -90,11 +91,14 @@ struct NetworkOptions: ParameterGroup {
   @Option("activation", "NAME", "the activation of the hidden layers.")
   var activation = ActivationName("relu")
 
-  @Option("dropout", "SHARE", "the share of each hidden layer's outputs that training drops at random", must: .share)
+  @Option(
+    "dropout", "SHARE", "the share of each hidden layer's outputs that training drops at random", must: .share
+  )
   var dropout = 0.0
 
   @Option(
-    "scale", "FACTOR", "multiply the inputs by this first, say 0.0039215686 for bytes; becomes a part of the network")
+    "scale", "FACTOR",
+    "multiply the inputs by this first, say 0.0039215686 for bytes; becomes a part of the network")
   var scale: Double? = nil
 
   @Option(

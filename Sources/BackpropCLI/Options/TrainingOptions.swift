@@ -4,7 +4,6 @@ import Backprop
 struct OptimizerName: ArgumentValue, Equatable {
   let name: String
 
-  static var expected: String { "an optimizer" }
   static var choices: [String] { Optimizer.all.map { String(describing: $0).lowercased() } }
 
   init(_ name: String) { self.name = name }
@@ -28,7 +27,9 @@ struct TrainingOptions: ParameterGroup {
   @Option("optimizer", "NAME", "what turns gradients into new weights.")
   var optimizer = OptimizerName("adam")
 
-  @Option("learning-rate", "RATE", "the optimizer's learning rate; by default its own, 0.001 for adam", must: .positive)
+  @Option(
+    "learning-rate", "RATE", "the optimizer's learning rate; by default its own, 0.001 for adam",
+    must: .positive)
   var learningRate: Double? = nil
 
   @Option(

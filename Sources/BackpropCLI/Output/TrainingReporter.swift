@@ -24,7 +24,8 @@ final class TrainingReporter: Callback, @unchecked Sendable {
       parts.validation.flatMap { parts.test?.count == $0.count ? nil : "\($0.count) for validation" },
       parts.test.map { "\($0.count) to test with" },
     ].compactMap { $0 }
-    StandardOutput.writeLine("\(data): " + (["\(parts.train.count) rows to train on"] + others).joined(separator: ", "))
+    StandardOutput.writeLine(
+      "\(data): " + (["\(parts.train.count) rows to train on"] + others).joined(separator: ", "))
     let layers = model.layers.map(\.shortDescription).joined(separator: " → ")
     let aim =
       switch task {
@@ -32,7 +33,8 @@ final class TrainingReporter: Callback, @unchecked Sendable {
       case .regression: "regression"
       }
     StandardOutput.writeLine(
-      "network: \(parts.train.inputs.sampleShape.elementCount) → \(layers); \(model.parameterCount) parameters; \(aim)")
+      "network: \(parts.train.inputs.sampleShape.elementCount) → \(layers); \(model.parameterCount) parameters; \(aim)"
+    )
   }
 
   // MARK: Hooks
@@ -64,16 +66,20 @@ final class TrainingReporter: Callback, @unchecked Sendable {
   // MARK: The end
 
   /// - Parameter part: what the numbers are of: "test".
-  func end(_ final: Evaluation, on part: String, stoppedAfter: Int?) {
+  func end(_ final: Evaluation, on part: String, stoppedAfter: Int?, savedTo output: String?) {
     let seconds = (clock.now - start).seconds
     switch format {
     case .quiet: break
     case .plain:
-      if let code = Interruption.exitCode { StandardOutput.writeLine("Training was \(code.meaning), after \(steps) steps.") }
+      if let code = Interruption.exitCode {
+        StandardOutput.writeLine("Training was \(code.meaning), after \(steps) steps.")
+      }
       if let stoppedAfter {
-        StandardOutput.writeLine("Stopped after epoch \(stoppedAfter + 1): no better for as long as --patience says.")
+        StandardOutput.writeLine(
+          "Stopped after epoch \(stoppedAfter + 1): no better for as long as --patience says.")
       }
       StandardOutput.writeLine("\(part): \(final.logs.inWords)")
+      if let output { StandardOutput.writeLine("saved to \(output)") }
     case .json:
       var object = JSON.object([("event", "end"), ("data", .string(part))])
       object.add(final.logs)
@@ -82,6 +88,7 @@ final class TrainingReporter: Callback, @unchecked Sendable {
       object.set("seconds", .number(seconds))
       object.set("signal", Interruption.signal.map { .integer(Int($0)) } ?? nil)
       object.set("stopped_early", .bool(stoppedAfter != nil))
+      object.set("output", output.map { .string($0) } ?? nil)
       StandardOutput.writeLine(object.line)
     }
   }

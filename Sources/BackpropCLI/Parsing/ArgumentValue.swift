@@ -13,13 +13,13 @@ protocol ArgumentValue: Sendable {
 }
 
 extension ArgumentValue {
+  static var expected: String { "one of \(choices.joined(separator: ", "))" }
   static var choices: [String] { [] }
   static var words: [String] { choices }
 }
 
 /// Enumerations of words: the cases are the choices.
 extension ArgumentValue where Self: RawRepresentable & CaseIterable, RawValue == String {
-  static var expected: String { "one of \(choices.joined(separator: ", "))" }
   static var choices: [String] { allCases.map(\.rawValue) }
   init?(argument text: String) { self.init(rawValue: text) }
   var argument: String { rawValue }
@@ -77,7 +77,9 @@ extension Condition<Int?> {
 }
 
 extension Condition<Double> {
-  static let share = Condition(expected: "a number from 0 up to, but not including, 1") { (0..<1).contains($0) }
+  static let share = Condition(expected: "a number from 0 up to, but not including, 1") {
+    (0..<1).contains($0)
+  }
 }
 
 extension Condition<Double?> {

@@ -30,7 +30,9 @@ struct HelpPage: CustomStringConvertible {
     examples(type.examples)
     exitCodes(ExitCode.common + type.exitCodes)
     let others = CommandLineTool.commands.map { $0.name }.filter { $0 != type.name }
-    if !others.isEmpty { heading("SEE ALSO", others.map { "\(CommandLineTool.name) \($0) --help" }.joined(separator: ", ")) }
+    if !others.isEmpty {
+      heading("SEE ALSO", others.map { "\(CommandLineTool.name) \($0) --help" }.joined(separator: ", "))
+    }
   }
 
   /// The page of the whole program.
