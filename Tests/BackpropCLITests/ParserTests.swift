@@ -119,8 +119,10 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     ),
     (["--label", "none"], "--label: expected a column, got 'none'"),
     (["--labels", "x.idx"], "--labels goes with an IDX file; digits has labels of its own"),
+    (["--delimiter", "ab"], "--delimiter: unknown value 'ab'; did you mean 'tab'?"),
     (
-      ["--delimiter", "ab"], "--delimiter: expected one character, or comma, tab, semicolon, space, got 'ab'"
+      ["--delimiter", "<--->"],
+      "--delimiter: expected one character, or comma, tab, semicolon, space, got '<--->'"
     ),
     (["--no-shuffle=yes"], "--no-shuffle takes no value, got 'yes'"),
     (["extra"], "unexpected argument 'extra'"),

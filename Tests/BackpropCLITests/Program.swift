@@ -4,7 +4,7 @@ import Testing
 @testable import BackpropCLI
 
 /// The built program, run as a process.
-struct Program {
+final class Program {
   struct Result {
     var status: Int32
     var output: String
@@ -61,6 +61,9 @@ struct Program {
     process.standardError = try FileHandle(forWritingTo: errorsFile)
     try process.run()
   }
+
+  /// A test that fails leaves nothing running.
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
   /// What it has written so far.
   var outputSoFar: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
