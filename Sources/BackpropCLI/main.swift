@@ -1,1 +1,3 @@
-import Backprop
+import Foundation
+
+exit(CommandLineTool.main(Array(CommandLine.arguments.dropFirst())))

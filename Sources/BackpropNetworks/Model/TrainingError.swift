@@ -91,7 +91,7 @@ private final class Finding: @unchecked Sendable {
 }
 
 /// The first element that is NaN or infinite, with its position along the first axis.
-func firstNotFinite(_ tensor: Tensor) -> (row: Int, value: String)? {
+package func firstNotFinite(_ tensor: Tensor) -> (row: Int, value: String)? {
   guard tensor.dtype.isFloatingPoint, tensor.count > 0 else { return nil }
   let row = max(tensor.count / max(tensor.shape.dimensions.first ?? 1, 1), 1)
   guard let position = firstNotFinitePosition(tensor) else { return nil }

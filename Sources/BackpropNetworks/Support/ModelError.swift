@@ -34,12 +34,18 @@ public struct ModelError: Error, CustomStringConvertible, Hashable, Sendable {
 extension ModelError {
   /// Names what nobody has, with the nearest name that somebody does.
   static func unknown(_ what: String, _ name: String, among names: [String]) -> ModelError {
-    let nearest = names.map { ($0, editDistance($0.lowercased(), name.lowercased())) }.min { $0.1 < $1.1 }
-    let isNear = nearest.map { $0.1 <= max(2, name.count / 3) } ?? false
     let wayOut =
-      isNear ? "did you mean '\(nearest!.0)'?" : "there are: \(names.sorted().joined(separator: ", "))"
+      nearestName(to: name, among: names).map { "did you mean '\($0)'?" }
+      ?? "there are: \(names.sorted().joined(separator: ", "))"
     return ModelError(.unknownName, "unknown \(what) '\(name)'; \(wayOut)")
   }
+}
+
+/// The name nearest to one that nobody has, where one is near enough to have been meant.
+package func nearestName(to name: String, among names: [String]) -> String? {
+  let nearest = names.map { ($0, editDistance($0.lowercased(), name.lowercased())) }.min { $0.1 < $1.1 }
+  guard let nearest, nearest.1 <= max(2, name.count / 3) else { return nil }
+  return nearest.0
 }
 
 /// The fewest insertions, deletions, replacements and exchanges of neighbours that make one string the other.
