@@ -3,6 +3,8 @@
 Run by `scripts/test --interop`; by hand: BACKPROP_INTEROP=DIR swift test … --filter InteropTests, then this with DIR.
 """
 
+import base64
+import json
 import os
 import pathlib
 import sys
@@ -12,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import h5py
+import keras
 import numpy as np
 
 FOLDER = pathlib.Path(sys.argv[1])
@@ -46,6 +49,54 @@ def hdf5_large():
         assert all(file[f"g{i}"].attrs["name"] == f"layer {i}" for i in range(2500))
 
 
-for check in (hdf5_sample, hdf5_large):
+def tensor(stored):
+    """A tensor of a fixture."""
+    if "base64" in stored:
+        flat = np.frombuffer(base64.b64decode(stored["base64"]), stored["dtype"])
+    else:
+        flat = np.array(stored["data"], stored["dtype"])
+    return flat.reshape(stored["shape"])
+
+
+def close(found, expected, what, tolerance=1e-5):
+    found, expected = np.asarray(found, "float64"), np.asarray(expected, "float64")
+    assert found.shape == expected.shape, f"{what}: {found.shape} {expected.shape}"
+    worst = float(np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected)), initial=0))
+    assert worst <= tolerance, f"{what}: differs by {worst}"
+    return worst
+
+
+def model_file(name, facts):
+    """Weights and optimizer state bit for bit; predictions, and the weights after one more step, within 1e-5."""
+    model = keras.saving.load_model(FOLDER / f"{name}.keras")
+    weights = [tensor(w) for w in facts["weights"]]
+    assert len(weights) == len(model.weights)
+    for weight, expected in zip(model.get_weights(), weights):
+        assert np.array_equal(weight, expected), f"{name}: a weight differs"
+    state = [tensor(v) for v in facts["state"]]
+    found = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
+    assert len(found) == len(state), f"{name}: {len(found)} optimizer variables, {len(state)} expected"
+    for variable, expected in zip(found, state):
+        assert np.array_equal(variable, expected), f"{name}: optimizer state differs: {variable} {expected}"
+    inputs, labels = tensor(facts["input"]), tensor(facts["labels"])
+    worst = close(model.predict(inputs, verbose=0), tensor(facts["output"]), f"{name}: output")
+    if "after" in facts:
+        loss = model.train_on_batch(inputs, labels, return_dict=True)["loss"]
+        worst = max(worst, close(loss, facts["loss"], f"{name}: loss"))
+        for weight, expected in zip(model.get_weights(), facts["after"]):
+            worst = max(worst, close(weight, tensor(expected), f"{name}: weight after a step"))
+    return worst
+
+
+def models():
+    fixtures = json.loads((pathlib.Path(__file__).parent.parent / "Fixtures/keras_files.json").read_text())
+    cases = {case["name"]: case for case in fixtures["cases"]}
+    ours = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("ours-*.json"))}
+    assert len(ours) >= 10, "the suite wrote no models"
+    for name, facts in {**cases, **ours}.items():
+        print(f"ok: {name}.keras, {keras.backend.backend()}, largest difference {model_file(name, facts):.1e}", flush=True)
+
+
+for check in (hdf5_sample, hdf5_large, models):
     check()
     print(f"ok: {check.__name__}")

@@ -100,7 +100,10 @@ open class Layer: @unchecked Sendable {
   ) -> Weight {
     let random = state.withLock { $0.random } ?? CallContext.inference.random
     // A weight made while a graph is recorded is a weight, not a part of the graph.
-    let value = VariableScopes.outside { initializer(shape, dtype: dtype ?? self.dtype, random: random) }
+    let value = VariableScopes.outside {
+      if let budget = WeightBudget.current { return budget.blank(shape, dtype ?? self.dtype, path: "\(path)/\(name)") }
+      return initializer(shape, dtype: dtype ?? self.dtype, random: random)
+    }
     let weight = Weight(
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
       constraint: constraint, trainable: trainable)
@@ -210,6 +213,7 @@ open class Layer: @unchecked Sendable {
       if let random { state.withLock { $0.random = random } }
       nameSublayers()
       try build(inputs)
+      try WeightBudget.current?.check()
       nameSublayers()
       if !trainable { trainable = false }
       state.withLock { $0.isBuilt = true }

@@ -47,11 +47,16 @@ public final class Reshape: Layer, ConfigurableLayer, @unchecked Sendable {
   private func target(for input: Shape) throws -> Shape {
     let target = configuration.targetShape
     let count = input.dimensions.dropFirst().reduce(1, *)
-    let known = target.dimensions.filter { $0 != -1 }.reduce(1, *)
     let free = target.dimensions.filter { $0 == -1 }.count
     guard target.dimensions.allSatisfy({ $0 >= -1 }), free <= 1 else {
       throw ModelError(
         .argument, at: path, "the target shape \(target) may have one size of -1 and none below")
+    }
+    // A file may name sizes whose product doesn't fit an integer: then it isn't the input's either.
+    var known = 1
+    for size in target.dimensions where size != -1 {
+      let (product, overflow) = known.multipliedReportingOverflow(by: size)
+      known = overflow ? .max : product
     }
     guard free == 1 ? known > 0 && count % known == 0 : known == count else {
       throw ModelError(

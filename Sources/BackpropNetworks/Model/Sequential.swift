@@ -40,6 +40,7 @@ public final class Sequential: Model, @unchecked Sendable {
     for layer in stack {
       try layer.prepare(shapes, random: random)
       shapes = layer.outputShapes(shapes)
+      try WeightBudget.current?.check(shapes, at: layer.path)
     }
   }
 

@@ -83,6 +83,7 @@ extension KerasForm {
     self.init(stringLiteral: object.className)
     _ = try resolved()
     self.init(className: className, config: Self.defaults(of: kind).merging(object.config) { $1 })
+    try checkArguments()
   }
 
   public func encode(to encoder: Encoder) throws {

@@ -1,0 +1,126 @@
+import BackpropData
+import BackpropNetworks
+import BackpropTensors
+
+/// Makes a model from the members of a `.keras` file, whichever Keras 3 wrote it on whichever backend.
+///
+/// Only classes of the registry are made: no name in a file makes code run or another file be opened. What isn't needed
+/// to predict is taken over where it can be, and a warning says where it can't.
+struct KerasModelReader {
+  /// The file's path, for messages.
+  let file: String
+  private(set) var warnings: [String] = []
+
+  init(file: String) { self.file = file }
+
+  /// - Parameters:
+  ///   - config: the bytes of `config.json`.
+  ///   - weights: `model.weights.h5`.
+  mutating func model(config: [UInt8], weights: ByteRegion, seed: Int) throws -> Sequential {
+    let name = "\(file): \(KerasPaths.config)"
+    let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
+    let reader = try HDF5Reader(weights)
+
+    // An element of a weight is at most eight bytes, whatever the file stores.
+    let elements = reader.datasets.values.reduce(0) { $0 + (product($1.shape) ?? 0) }
+    let budget = WeightBudget(bytes: min(elements, 1 << 50) * 8)
+    let model: Sequential
+    do {
+      model = try WeightBudget.$current.withValue(budget) { try sequential(top, seed: seed) }
+    } catch let error as ModelError {
+      throw DataError(file: name, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
+    }
+    try KerasWeightReader(file: reader).read(into: model)
+    try compile(model, top, reader)
+    return model
+  }
+
+  // MARK: - Layers
+
+  private mutating func sequential(_ object: KerasConfigObject, seed: Int) throws -> Sequential {
+    guard object.className == "Sequential" else {
+      throw object.failure("a Sequential model", "a model of class \(object.className)")
+    }
+    guard let entries = object.config["layers"]?.elements else { throw object.failure("its list of layers", "none") }
+    var layers: [Layer] = []
+    for (index, entry) in entries.enumerated() {
+      let child = try KerasConfigObject(entry, at: "\(object.place).layers[\(index)]", file: object.file)
+      layers.append(child.className == "Sequential" ? try sequential(child, seed: seed) : try layer(child))
+    }
+    let name = object.config["name"]?.text
+    let shape = try inputShape(object, layers)
+    let model = Sequential(layers, name: name, seed: seed)
+    try model.build(sampleShape: shape)
+    if object.config["trainable"]?.bool == false { model.trainable = false }
+    return model
+  }
+
+  private mutating func layer(_ object: KerasConfigObject) throws -> Layer {
+    let known = try object.registered()
+    var config = object.config
+    // Keras 2's name for it.
+    if let shape = config["batch_input_shape"], config["batch_shape"] == nil { config["batch_shape"] = shape }
+    let dtype = try object.dtype()
+    if known.keys.contains("dtype") { config["dtype"] = .string(dtype.rawValue) }
+    let common: Set<String> = ["name", "trainable", "dtype", "batch_input_shape"]
+    for (key, value) in config.sorted(by: { $0.key < $1.key })
+    where !known.keys.contains(key) && !common.contains(key) && value != .null && value != false {
+      warnings.append("\(object.place): the key '\(key)' of \(object.className) isn't known and was left out")
+    }
+    do {
+      return try known.layer(
+        config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true, dtype: dtype)
+    } catch let error as DecodingError {
+      throw object.failure("a configuration of \(object.className)", error.plainWords)
+    } catch let error as ModelError {
+      throw object.failure("a configuration of \(object.className)", "'\(error)'")
+    }
+  }
+
+  /// The shape of a sample: from the input layer, or from what the model was built with.
+  private func inputShape(_ object: KerasConfigObject, _ layers: [Layer]) throws -> Shape {
+    var sizes = (layers.first as? Input)?.configuration.batchShape.map { $0.map { ConfigValue.integer($0) } ?? .null }
+    if sizes == nil, case .array(let shape)? = object.config["build_input_shape"] { sizes = shape }
+    if sizes == nil, case .array(let shape)? = object.buildConfig["input_shape"] { sizes = shape }
+    guard let sizes, !sizes.isEmpty else {
+      throw object.failure(
+        "an InputLayer or 'build_input_shape', to know the weights' shapes", "neither",
+        advice: "build the model before saving it")
+    }
+    // The batch axis is open, even where Keras wrote the size of the batch it was built with.
+    let shape = Shape(sizes.dropFirst().map { $0 == .null ? 1 : $0.int ?? -1 })
+    guard shape.rank < 32, shape.allSatisfy({ $0 > 0 }), product(shape.dimensions).map({ $0 <= 1 << 32 }) == true else {
+      throw object.failure("sizes of an input", "\(shape)")
+    }
+    return shape
+  }
+
+  // MARK: - Compiling
+
+  private mutating func compile(_ model: Sequential, _ top: KerasConfigObject, _ reader: HDF5Reader) throws {
+    guard case .object(let config)? = top.fields["compile_config"], !config.isEmpty else { return }
+    do {
+      try model.compile(config: config)
+    } catch let error as ModelError {
+      warnings.append("the model isn't compiled: \(error)")
+      return
+    }
+    guard let optimizer = model.optimizer else { return }
+    if let reason = try KerasWeightReader(file: reader).read(into: optimizer, of: model) {
+      warnings.append("the optimizer starts afresh: \(reason)")
+    }
+  }
+}
+
+extension DecodingError {
+  /// What came and where, without Swift's types.
+  var plainWords: String {
+    switch self {
+    case .keyNotFound(let key, _): "no key '\(key.stringValue)'"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+      (context.codingPath.isEmpty ? "" : "'\(context.codingPath.map(\.stringValue).joined(separator: "."))': ")
+        + context.debugDescription
+    @unknown default: "\(self)"
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import BackpropNetworks
+
+/// Where a `.keras` file keeps things.
+enum KerasPaths {
+  static let metadata = "metadata.json"
+  static let config = "config.json"
+  static let weights = "model.weights.h5"
+
+  /// Variables of the object at `path` stand below this group, numbered.
+  static func variables(of path: [String]) -> [String] { path + ["vars"] }
+
+  static let optimizer = ["optimizer"]
+
+  /// The places of the layers of the container at `path`, in order.
+  ///
+  /// They go by class, not by the layer's name: `layers/dense`, `layers/dense_1`, …
+  static func places(of layers: [Layer], in path: [String]) -> [[String]] {
+    var counts: [String: Int] = [:]
+    return layers.map { layer in
+      let key = key(ofClass: layer.className)
+      let count = counts[key, default: 0]
+      counts[key] = count + 1
+      return path + ["layers", count == 0 ? key : "\(key)_\(count)"]
+    }
+  }
+
+  /// Keras' snake case of a class name, which differs from that of its layers' arguments: `Conv2D` is `conv2d`, `PReLU`
+  /// is `p_re_lu`. Source: `to_snake_case` of keras/src/utils/naming.py, rule by rule.
+  static func key(ofClass name: String) -> String {
+    name.replacing(/\W+/, with: "")
+      .replacing(/(.)([A-Z][a-z]+)/) { "\($0.1)_\($0.2)" }
+      .replacing(/([a-z])([A-Z])/) { "\($0.1)_\($0.2)" }
+      .lowercased()
+  }
+}
+
+extension Layer {
+  /// Its own weights in the order in which Keras numbers them.
+  var numberedWeights: [Weight] {
+    ownWeights.filter(\.trainable) + ownWeights.filter { !$0.trainable }
+  }
+}

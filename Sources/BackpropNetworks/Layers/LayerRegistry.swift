@@ -1,0 +1,74 @@
+import BackpropTensors
+import Foundation
+
+/// The layers that files can name, by Keras' class name. A layer that isn't here can't be saved or loaded.
+package enum LayerRegistry {
+  /// One example of each, made with the defaults; keys without a default are named.
+  package static let classes: [LayerClass] = [
+    LayerClass(Input([1]), required: ["batch_shape"], hasTrainable: false),
+    LayerClass(Dense(1), required: ["units"]),
+    LayerClass(Activation(.linear), required: ["activation"]),
+    LayerClass(ReLU()),
+    LayerClass(LeakyReLU()),
+    LayerClass(PReLU()),
+    LayerClass(ELU()),
+    LayerClass(Softmax()),
+    LayerClass(Dropout(0), required: ["rate"]),
+    LayerClass(Flatten()),
+    LayerClass(Reshape([1]), required: ["target_shape"]),
+    LayerClass(Rescaling(1), required: ["scale"]),
+  ]
+
+  private static let byName = Dictionary(uniqueKeysWithValues: classes.map { ($0.className, $0) })
+
+  /// - Throws: ``ModelError`` with the nearest name when there is none of this one.
+  package static func named(_ className: String) throws -> LayerClass {
+    if let found = byName[className] { return found }
+    throw ModelError.unknown("layer class", className, among: classes.map(\.className))
+  }
+}
+
+/// What files need to know of a class of layers.
+package struct LayerClass: Sendable {
+  package let className: String
+  /// Whether Keras' constructor takes `trainable`.
+  package let hasTrainable: Bool
+  /// All keys of its configuration.
+  package let keys: Set<String>
+  private let required: Set<String>
+  private let defaults: [String: ConfigValue]
+  private let make: @Sendable ([String: ConfigValue], String?, Bool, DType) throws -> Layer
+
+  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true) {
+    className = example.className
+    self.hasTrainable = hasTrainable
+    self.required = required
+    let labels = Mirror(reflecting: example.configuration).children.compactMap(\.label)
+    keys = Set(labels.map { KerasNaming.snake($0) })
+    do { defaults = try Self.config(of: example) } catch { programmerError("\(className): \(error)") }
+    make = { config, name, trainable, dtype in
+      let data = try JSONEncoder().encode(config)
+      let configuration = try KerasJSON.decode(Example.Configuration.self, from: data)
+      return Example(configuration: configuration, name: name, trainable: trainable, dtype: dtype)
+    }
+  }
+
+  /// A layer of this class. Keys that are missing have their defaults, keys that aren't known are left out.
+  ///
+  /// - Throws: ``ModelError`` for a key that must be there, `DecodingError` for a value of the wrong kind.
+  package func layer(
+    config: [String: ConfigValue], name: String?, trainable: Bool, dtype: DType
+  ) throws -> Layer {
+    for key in required.sorted() where config[key] == nil {
+      throw ModelError(.argument, "\(className): expected the key '\(key)' in the configuration, found none")
+    }
+    let known = config.filter { keys.contains($0.key) }
+    return try make(defaults.merging(known) { $1 }, name, trainable, dtype)
+  }
+
+  /// The layer's configuration under Keras' keys.
+  package static func config<Configured: ConfigurableLayer>(of layer: Configured) throws -> [String: ConfigValue] {
+    let data = try KerasJSON.encode(layer.configuration)
+    return try JSONDecoder().decode([String: ConfigValue].self, from: data)
+  }
+}

@@ -1,0 +1,58 @@
+import BackpropNetworks
+import BackpropTensors
+import Foundation
+import Testing
+
+@testable import BackpropFiles
+
+/// A case of `Tests/Fixtures/keras_files.json`: a file that Keras wrote, and what its model answers.
+struct KerasCase: CustomTestStringConvertible, Sendable {
+  let name: String
+  private let fields: [String: ConfigValue]
+
+  var testDescription: String { name }
+  var path: String { fixture("\(name).keras") }
+
+  static let all: [KerasCase] = {
+    let path = fixture("../keras_files.json")
+    guard let bytes = try? bytes(of: path), let value = try? JSONParser.parse(bytes, name: path),
+      case .object(let fields) = value
+    else { fatalError("can't read \(path)") }
+    return (fields["cases"]?.elements ?? []).map { element in
+      guard case .object(let fields) = element else { fatalError("a case that isn't an object") }
+      return KerasCase(name: fields["name"]!.text!, fields: fields)
+    }
+  }()
+
+  func has(_ key: String) -> Bool { fields[key] != nil }
+  func number(_ key: String) -> Double { fields[key]!.double! }
+  func tensor(_ key: String) -> Tensor { Self.tensor(fields[key]!) }
+  func tensors(_ key: String) -> [Tensor] { fields[key]!.elements!.map(Self.tensor) }
+
+  private static func tensor(_ value: ConfigValue) -> Tensor {
+    guard case .object(let fields) = value else { fatalError("a tensor that isn't an object") }
+    let shape = Shape(fields["shape"]!.elements!.map { $0.int! })
+    let dtype = DType(rawValue: fields["dtype"]!.text!)!
+    let storage = Storage(byteCount: shape.elementCount * dtype.byteCount)
+    if let base64 = fields["base64"]?.text {
+      let data = Data(base64Encoded: base64)!
+      data.copyBytes(to: storage.bytes.assumingMemoryBound(to: UInt8.self), count: storage.byteCount)
+    } else {
+      for (index, element) in fields["data"]!.elements!.enumerated() {
+        storeElement(element.double!, at: index, in: storage.bytes, dtype: dtype)
+      }
+    }
+    return Tensor(storage, shape: shape, dtype: dtype)
+  }
+}
+
+/// Element by element within `tolerance` of the larger of 1 and the value.
+func expectClose(
+  _ found: Tensor, _ expected: Tensor, _ tolerance: Double = 1e-5, _ what: String = "",
+  sourceLocation: SourceLocation = #_sourceLocation
+) {
+  #expect(found.shape == expected.shape, "\(what)", sourceLocation: sourceLocation)
+  let differences = zip(found.doubles, expected.doubles).map { abs($0 - $1) / max(1, abs($1)) }
+  let worst = differences.max() ?? 0
+  #expect(worst <= tolerance && !worst.isNaN, "\(what): differs by \(worst)", sourceLocation: sourceLocation)
+}
