@@ -39,7 +39,8 @@ package struct LayerClass: Sendable {
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DType) throws -> Layer
 
-  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true) {
+  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true)
+  {
     className = example.className
     self.hasTrainable = hasTrainable
     self.required = required
@@ -67,7 +68,9 @@ package struct LayerClass: Sendable {
   }
 
   /// The layer's configuration under Keras' keys.
-  package static func config<Configured: ConfigurableLayer>(of layer: Configured) throws -> [String: ConfigValue] {
+  package static func config<Configured: ConfigurableLayer>(of layer: Configured) throws -> [String:
+    ConfigValue]
+  {
     let data = try KerasJSON.encode(layer.configuration)
     return try JSONDecoder().decode([String: ConfigValue].self, from: data)
   }
