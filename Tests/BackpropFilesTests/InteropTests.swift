@@ -41,7 +41,8 @@ struct InteropTests {
     let labels = Tensor((0..<12).map { Int32($0 % 3) })
     let schedule = LearningRateSchedule.cosineDecay(0.01, decaySteps: 20, warmupTarget: 0.05, warmupSteps: 3)
     let optimizers: [Optimizer] = [
-      SGD(learningRate: 0.1), SGD(learningRate: 0.1, momentum: 0.9, nesterov: true), Adam(), Adam(amsgrad: true),
+      SGD(learningRate: 0.1), SGD(learningRate: 0.1, momentum: 0.9, nesterov: true), Adam(),
+      Adam(amsgrad: true),
       Adam(learningRate: schedule), Adam(gradientAccumulationSteps: 2), Adam(useEMA: true, name: "my_adam"),
       try Optimizer.named("adamw"), RMSprop(momentum: 0.5, centered: true), Adagrad(), RMSprop(),
     ]
@@ -51,7 +52,8 @@ struct InteropTests {
         Flatten()
         Dense(6, activation: .gelu, kernelInitializer: .heNormal, name: "my-first")
         Sequential {
-          Dense(6, activation: .elu, kernelRegularizer: .l1l2(l1: 0.01, l2: 0.02), biasConstraint: .nonNegative)
+          Dense(
+            6, activation: .elu, kernelRegularizer: .l1l2(l1: 0.01, l2: 0.02), biasConstraint: .nonNegative)
           ReLU(maxValue: 3)
         }
         Reshape([2, -1])
@@ -64,13 +66,15 @@ struct InteropTests {
         Softmax()
       }
       try model.compile(
-        optimizer: optimizer, loss: index % 2 == 0 ? .sparseCategoricalCrossentropy : "sparse_categorical_crossentropy",
+        optimizer: optimizer,
+        loss: index % 2 == 0 ? .sparseCategoricalCrossentropy : "sparse_categorical_crossentropy",
         metrics: [.accuracy, .sparseTopKCategoricalAccuracy(k: 2)])
       for _ in 0..<3 { _ = try model.trainOnBatch(inputs, labels) }
       let name = "ours-\(index)-\(optimizer.className)"
       try model.save("\(folder!)/\(name).keras")
       var facts: [String: ConfigValue] = [
-        "input": Self.value(inputs), "labels": Self.value(labels), "output": Self.value(try model.predict(inputs)),
+        "input": Self.value(inputs), "labels": Self.value(labels),
+        "output": Self.value(try model.predict(inputs)),
         "weights": .array(model.getWeights().map(Self.value)),
         "state": .array(optimizer.variables.map { Self.value($0.stored) }),
       ]

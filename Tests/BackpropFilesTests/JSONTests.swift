@@ -5,11 +5,14 @@ import Testing
 
 @Suite("JSON")
 struct JSONTests {
-  static func parse(_ text: String) throws -> ConfigValue { try JSONParser.parse(Array(text.utf8), name: "x.json") }
+  static func parse(_ text: String) throws -> ConfigValue {
+    try JSONParser.parse(Array(text.utf8), name: "x.json")
+  }
 
   @Test("values of every kind, as Python writes them")
   func values() throws {
-    let text = #" {"a": [1, -2.5, 1e3, true, false, null, "\u00fc\ud83d\ude00\n\"\\/é"], "b": {}, "c": [], "d": 12345678901234567168} "#
+    let text =
+      #" {"a": [1, -2.5, 1e3, true, false, null, "\u00fc\ud83d\ude00\n\"\\/é"], "b": {}, "c": [], "d": 12345678901234567168} "#
     let expected: ConfigValue = .object([
       "a": .array([
         .integer(1), .number(-2.5), .number(1000), .bool(true), .bool(false), .null, .string("ü😀\n\"\\/é"),
@@ -40,7 +43,10 @@ struct JSONTests {
       ("[1] 2", "x.json: offset 4: expected the end after the value, found '2'"),
       ("\"abc", "x.json: offset 0: expected '\"' at the end of a text, found '\"abc'"),
       ("1-2", "x.json: offset 0: expected a number, found '1-2'"),
-      (String(repeating: "[", count: 100_000), "x.json: offset 200: expected at most 200 levels of brackets, found '[[[[[[[[[[[['"),
+      (
+        String(repeating: "[", count: 100_000),
+        "x.json: offset 200: expected at most 200 levels of brackets, found '[[[[[[[[[[[['"
+      ),
     ])
   func errors(_ text: String, _ words: String) {
     #expect(message { _ = try Self.parse(text) } == words)

@@ -16,14 +16,18 @@ struct KerasFileTests {
 
   static func expectIdentical(_ a: [Tensor], _ b: [Tensor], _ what: String) {
     #expect(a.count == b.count, "\(what)")
-    for (index, (x, y)) in zip(a, b).enumerated() { #expect(areIdentical(x, y), "\(what) \(index): \(x) \(y)") }
+    for (index, (x, y)) in zip(a, b).enumerated() {
+      #expect(areIdentical(x, y), "\(what) \(index): \(x) \(y)")
+    }
   }
 
   static func state(_ model: Model) -> [Tensor] { model.optimizer?.variables.map(\.stored) ?? [] }
 
   // MARK: - From Keras
 
-  @Test("a file of Keras': its weights and state bit for bit, its answers, its next step", arguments: KerasCase.all)
+  @Test(
+    "a file of Keras': its weights and state bit for bit, its answers, its next step",
+    arguments: KerasCase.all)
   func fromKeras(_ golden: KerasCase) throws {
     let (model, warnings) = try Self.load(golden.path)
     #expect(warnings == [])
@@ -80,14 +84,26 @@ struct KerasFileTests {
   @Test(
     "what can't be loaded is refused by name",
     arguments: [
-      ("lambda", "'lambda': expected layers without code of their own, found a Lambda, whose code would have to be run"),
+      (
+        "lambda",
+        "'lambda': expected layers without code of their own, found a Lambda, whose code would have to be run"
+      ),
       ("functional", ": expected a Sequential model, found a model of class Functional"),
-      ("custom", "model.layers[1], 'twice': expected classes of Keras' own, found mine>Twice, whose code isn't in the file"),
+      (
+        "custom",
+        "model.layers[1], 'twice': expected classes of Keras' own, found mine>Twice, whose code isn't in the file"
+      ),
       ("policy", ": expected a dtype such as float32, found 'mixed_bfloat16'"),
-      ("units", "model.weights.h5: layers/dense/vars/0: expected shape [4, 6] of sequential/dense_3/kernel, found [4, 5]"),
+      (
+        "units",
+        "model.weights.h5: layers/dense/vars/0: expected shape [4, 6] of sequential/dense_3/kernel, found [4, 5]"
+      ),
       ("huge", "but the file has only"),
       ("type", ": expected a configuration of Dense, found 'units': "),
-      ("class", "expected a layer that is known here, found 'unknown layer class 'Desne'; did you mean 'Dense'?'"),
+      (
+        "class",
+        "expected a layer that is known here, found 'unknown layer class 'Desne'; did you mean 'Dense'?'"
+      ),
       ("missing", "found 'Dense: expected the key 'units' in the configuration, found none'"),
     ])
   func refused(_ name: String, _ words: String) throws {
@@ -129,7 +145,9 @@ struct KerasFileTests {
       Dense(3, activation: .softmax)
     }
     try model.compile(
-      optimizer: AdamW(learningRate: LearningRateSchedule.cosineDecay(0.01, decaySteps: 20), weightDecay: 0.004, beta1: 0.8, clipNorm: 1, excludeFromWeightDecay: ["bias"]),
+      optimizer: AdamW(
+        learningRate: LearningRateSchedule.cosineDecay(0.01, decaySteps: 20), weightDecay: 0.004, beta1: 0.8,
+        clipNorm: 1, excludeFromWeightDecay: ["bias"]),
       loss: .sparseCategoricalCrossentropy, metrics: [.accuracy, .sparseTopKCategoricalAccuracy(k: 2)])
     func train(_ model: Sequential) throws { for _ in 0..<5 { _ = try model.trainOnBatch(inputs, labels) } }
     try train(model)
@@ -153,22 +171,30 @@ struct KerasFileTests {
     }
     let folder = try TemporaryFolder()
     let path = folder.path + "/a.keras"
-    let good = Sequential { Input([2]); Dense(1) }
+    let good = Sequential {
+      Input([2]); Dense(1)
+    }
     try good.save(path)
     let before = try bytes(of: path)
 
     #expect(throws: ModelError.self) { try Sequential { Dense(1) }.save(path) }
     #expect(
-      message { try Sequential { Input([2]); Mine() }.save(path) }.contains(
+      message {
+        try Sequential {
+          Input([2]); Mine()
+        }.save(path)
+      }.contains(
         "found the class Mine, which a file can't describe; save the weights alone"))
     let cube = Sequential {
       Input([2])
       Dense(1, activation: ActivationFunction("cube") { $0 * $0 * $0 })
     }
-    #expect(message { try cube.save(path) }.contains("activation 'cube', a closure, can't be written to a file"))
+    #expect(
+      message { try cube.save(path) }.contains("activation 'cube', a closure, can't be written to a file"))
     #expect(
       message { try good.save(folder.path + "/a.h5") }
-        == "\(folder.path)/a.h5: expected a name that ends in .keras, by which Keras knows such files, found 'a.h5'")
+        == "\(folder.path)/a.h5: expected a name that ends in .keras, by which Keras knows such files, found 'a.h5'"
+    )
     #expect(message { try good.save(folder.path + "/no/a.keras") }.contains("No such file or directory"))
     #expect(try bytes(of: path) == before)
     #expect(folder.names == ["a.keras"])
@@ -198,7 +224,9 @@ struct KerasFileTests {
       Reshape([-1, 1])
       PReLU(sharedAxes: [1])
     }
-    try model.compile(optimizer: Adam(learningRate: LearningRateSchedule.exponentialDecay(0.1, decaySteps: 5, decayRate: 0.5)), loss: "mse")
+    try model.compile(
+      optimizer: Adam(
+        learningRate: LearningRateSchedule.exponentialDecay(0.1, decaySteps: 5, decayRate: 0.5)), loss: "mse")
     let writer = KerasModelWriter(file: "x.keras")
     return (
       JSONWriter.write(try writer.config(of: model)), joined(HDF5Writer.pieces(writer.weights(of: model)))
@@ -207,7 +235,8 @@ struct KerasFileTests {
 
   static func read(_ config: [UInt8], _ weights: [UInt8]) {
     var reader = KerasModelReader(file: "x.keras")
-    guard let model = try? reader.model(config: config, weights: ByteRegion(weights, name: "x"), seed: 0) else { return }
+    guard let model = try? reader.model(config: config, weights: ByteRegion(weights, name: "x"), seed: 0)
+    else { return }
     // What loads can also be written again.
     _ = try? KerasModelWriter(file: "x").config(of: model)
   }
@@ -226,8 +255,11 @@ struct KerasFileTests {
   func extremeNumbers() throws {
     let (config, weights) = try Self.members()
     let text = String(decoding: config, as: UTF8.self)
-    let values = ["-1", "0", "2147483648", "9223372036854775807", "-9223372036854775808", "1e308", "NaN", "Infinity", "null",
-      "\"x\"", "[]", "{}", "true", "[9223372036854775807, 9223372036854775807]"]
+    let values = [
+      "-1", "0", "2147483648", "9223372036854775807", "-9223372036854775808", "1e308", "NaN", "Infinity",
+      "null",
+      "\"x\"", "[]", "{}", "true", "[9223372036854775807, 9223372036854775807]",
+    ]
     for match in text.matches(of: /[ \[](-?[0-9][0-9.e-]*|null|true|false)/) {
       for value in values {
         var changed = text
@@ -253,7 +285,8 @@ struct KerasFileTests {
   @Test("class names become Keras' keys")
   func keys() {
     let expected = [
-      "Dense": "dense", "Conv2D": "conv2d", "Conv2DTranspose": "conv2d_transpose", "MaxPooling2D": "max_pooling2d",
+      "Dense": "dense", "Conv2D": "conv2d", "Conv2DTranspose": "conv2d_transpose",
+      "MaxPooling2D": "max_pooling2d",
       "ReLU": "re_lu", "LeakyReLU": "leaky_re_lu", "PReLU": "p_re_lu", "ELU": "elu", "LSTM": "lstm",
       "GRUCell": "gru_cell", "ConvLSTM2D": "conv_lstm2d", "BatchNormalization": "batch_normalization",
       "SpatialDropout2D": "spatial_dropout2d", "RMSprop": "rm_sprop", "AdamW": "adam_w",

@@ -123,7 +123,9 @@ struct JSONParser {
       position += 1
       switch byte {
       case UInt8(ascii: "\""):
-        guard let valid = String(validating: text, as: UTF8.self) else { throw failure("text in UTF-8", at: start) }
+        guard let valid = String(validating: text, as: UTF8.self) else {
+          throw failure("text in UTF-8", at: start)
+        }
         return valid
       case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
       case 0..<0x20: throw failure("no control characters in text", at: position - 1)

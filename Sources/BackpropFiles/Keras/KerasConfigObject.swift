@@ -16,11 +16,15 @@ struct KerasConfigObject {
       DataError(file: file, place: .part(place), expected: expected, found: found)
     }
     guard case .object(let fields) = value else { throw failure("an object", value.kindName) }
-    guard let className = fields["class_name"]?.text else { throw failure("an object with a 'class_name'", "none") }
+    guard let className = fields["class_name"]?.text else {
+      throw failure("an object with a 'class_name'", "none")
+    }
     guard case .object(let config)? = fields["config"] else {
       throw failure("\(className) with its 'config'", fields["config"]?.kindName ?? "none")
     }
-    (self.file, self.place, self.className, self.config, self.fields) = (file, place, className, config, fields)
+    (self.file, self.place, self.className, self.config, self.fields) = (
+      file, place, className, config, fields
+    )
     let module = fields["module"]?.text
     let registered = fields["registered_name"]?.text ?? ""
     guard module.map({ $0 == "keras" || $0.hasPrefix("keras.") }) ?? true, !registered.contains(">") else {
@@ -57,7 +61,9 @@ struct KerasConfigObject {
   /// The dtype of the weights: a name, or the policy that Keras writes since 3.4.
   func dtype() throws -> DType {
     var name = config["dtype"] ?? "float32"
-    if case .object(let policy) = name, case .object(let inner)? = policy["config"] { name = inner["name"] ?? .null }
+    if case .object(let policy) = name, case .object(let inner)? = policy["config"] {
+      name = inner["name"] ?? .null
+    }
     guard name != .null else { return .float32 }
     guard let text = name.text, let dtype = DType(rawValue: text) else {
       throw failure("a dtype such as float32", name.text.map { "'\($0)'" } ?? name.kindName)

@@ -21,7 +21,8 @@ extension Model {
     try KerasFile.checkName(path)
     guard let model = self as? Sequential else {
       throw DataError(
-        file: path, place: .part(name), expected: "a Sequential", found: "\(className), which a file can't describe",
+        file: path, place: .part(name), expected: "a Sequential",
+        found: "\(className), which a file can't describe",
         advice: "save the weights alone, by getWeights()")
     }
     try KerasFile.write(model, to: path)
@@ -69,7 +70,8 @@ package enum KerasFile {
   static func checkName(_ path: String) throws {
     guard path.hasSuffix(".keras") else {
       throw DataError(
-        file: path, place: .wholeFile, expected: "a name that ends in .keras, by which Keras knows such files",
+        file: path, place: .wholeFile,
+        expected: "a name that ends in .keras, by which Keras knows such files",
         found: "'\(path.split(separator: "/").last ?? "")'")
     }
   }
@@ -77,8 +79,12 @@ package enum KerasFile {
   static func write(_ model: Sequential, to path: String) throws {
     let writer = KerasModelWriter(file: path)
     // One state of the model, not a mixture of two steps of training.
-    let (config, weights) = try Engine.exclusively { (try writer.config(of: model), writer.weights(of: model)) }
-    let metadata: ConfigValue = .object(["keras_version": .string(version), "date_saved": .string(timestamp())])
+    let (config, weights) = try Engine.exclusively {
+      (try writer.config(of: model), writer.weights(of: model))
+    }
+    let metadata: ConfigValue = .object([
+      "keras_version": .string(version), "date_saved": .string(timestamp()),
+    ])
     var archive = ZipWriter()
     archive.add(KerasPaths.metadata, JSONWriter.write(metadata))
     archive.add(KerasPaths.config, JSONWriter.write(config))
@@ -94,7 +100,8 @@ package enum KerasFile {
     let first = try region.bytes(at: 0, count: min(region.count, 8))
     guard first != HDF5Superblock.signature else {
       throw DataError(
-        file: path, place: .wholeFile, expected: "a .keras file", found: "an HDF5 file, as Keras 2 wrote models",
+        file: path, place: .wholeFile, expected: "a .keras file",
+        found: "an HDF5 file, as Keras 2 wrote models",
         advice: "save it from Keras 3 under a name that ends in .keras")
     }
     let archive = try ZipArchive(region)

@@ -28,7 +28,8 @@ struct KerasModelReader {
     do {
       model = try WeightBudget.$current.withValue(budget) { try sequential(top, seed: seed) }
     } catch let error as ModelError {
-      throw DataError(file: name, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
+      throw DataError(
+        file: name, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
     }
     try KerasWeightReader(file: reader).read(into: model)
     try compile(model, top, reader)
@@ -41,7 +42,9 @@ struct KerasModelReader {
     guard object.className == "Sequential" else {
       throw object.failure("a Sequential model", "a model of class \(object.className)")
     }
-    guard let entries = object.config["layers"]?.elements else { throw object.failure("its list of layers", "none") }
+    guard let entries = object.config["layers"]?.elements else {
+      throw object.failure("its list of layers", "none")
+    }
     var layers: [Layer] = []
     for (index, entry) in entries.enumerated() {
       let child = try KerasConfigObject(entry, at: "\(object.place).layers[\(index)]", file: object.file)
@@ -69,7 +72,8 @@ struct KerasModelReader {
     }
     do {
       return try known.layer(
-        config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true, dtype: dtype)
+        config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true, dtype: dtype
+      )
     } catch let error as DecodingError {
       throw object.failure("a configuration of \(object.className)", error.plainWords)
     } catch let error as ModelError {
@@ -79,7 +83,9 @@ struct KerasModelReader {
 
   /// The shape of a sample: from the input layer, or from what the model was built with.
   private func inputShape(_ object: KerasConfigObject, _ layers: [Layer]) throws -> Shape {
-    var sizes = (layers.first as? Input)?.configuration.batchShape.map { $0.map { ConfigValue.integer($0) } ?? .null }
+    var sizes = (layers.first as? Input)?.configuration.batchShape.map {
+      $0.map { ConfigValue.integer($0) } ?? .null
+    }
     if sizes == nil, case .array(let shape)? = object.config["build_input_shape"] { sizes = shape }
     if sizes == nil, case .array(let shape)? = object.buildConfig["input_shape"] { sizes = shape }
     guard let sizes, !sizes.isEmpty else {
@@ -89,7 +95,9 @@ struct KerasModelReader {
     }
     // The batch axis is open, even where Keras wrote the size of the batch it was built with.
     let shape = Shape(sizes.dropFirst().map { $0 == .null ? 1 : $0.int ?? -1 })
-    guard shape.rank < 32, shape.allSatisfy({ $0 > 0 }), product(shape.dimensions).map({ $0 <= 1 << 32 }) == true else {
+    guard shape.rank < 32, shape.allSatisfy({ $0 > 0 }),
+      product(shape.dimensions).map({ $0 <= 1 << 32 }) == true
+    else {
       throw object.failure("sizes of an input", "\(shape)")
     }
     return shape
@@ -118,7 +126,8 @@ extension DecodingError {
     switch self {
     case .keyNotFound(let key, _): "no key '\(key.stringValue)'"
     case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-      (context.codingPath.isEmpty ? "" : "'\(context.codingPath.map(\.stringValue).joined(separator: "."))': ")
+      (context.codingPath.isEmpty
+        ? "" : "'\(context.codingPath.map(\.stringValue).joined(separator: "."))': ")
         + context.debugDescription
     @unknown default: "\(self)"
     }

@@ -29,7 +29,8 @@ struct KerasModelWriter {
       layers.insert(try object(Input(Shape(input.dimensions.dropFirst()), name: "input_layer")), at: 0)
     }
     let config: [String: ConfigValue] = [
-      "name": .string(model.name), "trainable": .bool(model.trainable), "dtype": .string(model.dtype.rawValue),
+      "name": .string(model.name), "trainable": .bool(model.trainable),
+      "dtype": .string(model.dtype.rawValue),
       "layers": .array(layers), "build_input_shape": shape,
     ]
     return Self.object("keras", "Sequential", config, ["build_config": .object(["input_shape": shape])])
@@ -37,7 +38,8 @@ struct KerasModelWriter {
 
   private func object(_ layer: Layer) throws -> ConfigValue {
     if let model = layer as? Sequential { return try sequential(model) }
-    guard let layer = layer as? any ConfigurableLayer, let known = try? LayerRegistry.named(layer.className) else {
+    guard let layer = layer as? any ConfigurableLayer, let known = try? LayerRegistry.named(layer.className)
+    else {
       throw DataError(
         file: file, place: .part(layer.path), expected: "layers of Keras' or a Sequential of them",
         found: "the class \(layer.className), which a file can't describe",

@@ -14,7 +14,8 @@ struct KerasWeightReader {
     guard found == weights.count else {
       throw file.failure(
         group, expected: "\(weights.count) variables of layer '\(layer.name)'",
-        found: file.groups[group] == nil ? "no such group" : "\(found)\(try nameInFile(group, unlike: layer.name))")
+        found: file.groups[group] == nil
+          ? "no such group" : "\(found)\(try nameInFile(group, unlike: layer.name))")
     }
     for (index, weight) in weights.enumerated() {
       let place = "\(group)/\(index)"
