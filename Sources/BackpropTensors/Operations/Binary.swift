@@ -243,7 +243,8 @@ package func broadcastShape(_ types: [TensorType], in name: String) throws(Opera
 
 private func flooredRemainder<T: Real>(_ a: T, _ b: T) -> T {
   let remainder = a.truncatingRemainder(dividingBy: b)
-  if remainder == 0 { return .init(signOf: b, magnitudeOf: remainder) }  // as NumPy: a zero has the divisor's sign too
+  // as NumPy: a zero has the divisor's sign too
+  if remainder == 0 { return .init(signOf: b, magnitudeOf: remainder) }
   return (remainder < 0) != (b < 0) ? remainder + b : remainder
 }
 
