@@ -59,19 +59,20 @@ extension Initializer {
     return Tensor(elements, shape: [frame, 1, frequencies]).broadcast(to: shape)
   }
 
-  /// The windows of SciPy that are sums of cosines; its periodic form has one point more, which is left out.
+  /// SciPy's triangle, and its windows that are sums of cosines; its periodic form has one point more, which is left out.
   private func window(_ count: Int) -> [Double] {
     let coefficients: [String: [Double]] = [
       "boxcar": [1], "hann": [0.5, 0.5], "hamming": [0.54, 0.46], "blackman": [0.42, 0.5, 0.08],
     ]
     guard let name = value("window").text else { return [Double](repeating: 1, count: count) }
-    guard let terms = coefficients[name] else {
-      programmerError(
-        "STFT: unknown window '\(name)'; there are: \(coefficients.keys.sorted().joined(separator: ", "))")
-    }
     if count == 1 { return [1] }
     // Keras hands `periodic` on as SciPy's `fftbins`.
     let period = Double(value("periodic").bool == true ? count : count - 1)
+    if name == "bartlett" { return (0..<count).map { 1 - abs(2 * Double($0) / period - 1) } }
+    guard let terms = coefficients[name] else {
+      let names = (["bartlett"] + coefficients.keys).sorted().joined(separator: ", ")
+      programmerError("STFT: unknown window '\(name)'; there are: \(names)")
+    }
     return (0..<count).map { point in
       terms.enumerated().reduce(0) { sum, term in
         let sign: Double = term.offset % 2 == 0 ? 1 : -1

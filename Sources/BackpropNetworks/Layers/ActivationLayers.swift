@@ -87,8 +87,6 @@ public final class LeakyReLU: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(negativeSlope: negativeSlope), name: name)
   }
 
-  public override var className: String { "LeakyReLU" }
-
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     ActivationFunction.leakyRelu(negativeSlope: configuration.negativeSlope)(input)
   }
@@ -115,36 +113,6 @@ public final class ELU: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     ActivationFunction.elu(alpha: configuration.alpha)(input)
-  }
-}
-
-/// Positive numbers that add up to 1 along `axis`. Keras' `Softmax`.
-public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
-  public struct Configuration: Codable, Hashable, Sendable {
-    public var axis: Int
-  }
-
-  public let configuration: Configuration
-
-  public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
-  ) {
-    self.configuration = configuration
-    super.init(name: name, trainable: trainable, dtype: dtype)
-  }
-
-  public convenience init(axis: Int = -1, name: String? = nil) {
-    self.init(configuration: Configuration(axis: axis), name: name)
-  }
-
-  public override func check(_ inputs: [Shape]) throws {
-    guard inputs[0].position(of: configuration.axis) == nil else { return }
-    throw ModelError(
-      .shape, at: path, "there is no axis \(configuration.axis) in an input of shape \(inputs[0])")
-  }
-
-  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
-    input.softmax(axis: configuration.axis)
   }
 }
 
@@ -180,8 +148,6 @@ public final class PReLU: Layer, ConfigurableLayer, @unchecked Sendable {
       sharedAxes: sharedAxes)
     self.init(configuration: configuration, name: name)
   }
-
-  public override var className: String { "PReLU" }
 
   public override func build(_ input: Shape) throws {
     var shape = Shape(input.dimensions.dropFirst())

@@ -34,7 +34,7 @@ public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
   /// The shape of one sample.
   public var shape: Shape { Shape(configuration.batchShape.dropFirst().map { $0 ?? 1 }) }
 
-  public override var className: String { "InputLayer" }
+  public override class var className: String { "InputLayer" }
 
   public override func check(_ inputs: [Shape]) throws {
     let sample = Shape(inputs[0].dimensions.dropFirst())

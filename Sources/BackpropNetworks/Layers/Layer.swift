@@ -67,7 +67,8 @@ open class Layer: @unchecked Sendable {
   }
 
   /// Keras' class name.
-  open var className: String { String(describing: Swift.type(of: self)) }
+  open class var className: String { String(describing: self) }
+  public final var className: String { Swift.type(of: self).className }
 
   // MARK: Names
 
@@ -101,7 +102,9 @@ open class Layer: @unchecked Sendable {
     let random = state.withLock { $0.random } ?? CallContext.inference.random
     // A weight made while a graph is recorded is a weight, not a part of the graph.
     let value = VariableScopes.outside {
-      if let budget = WeightBudget.current { return budget.blank(shape, dtype ?? self.dtype, path: "\(path)/\(name)") }
+      if let budget = WeightBudget.current {
+        return budget.blank(shape, dtype ?? self.dtype, path: "\(path)/\(name)")
+      }
       return initializer(shape, dtype: dtype ?? self.dtype, random: random)
     }
     let weight = Weight(

@@ -39,12 +39,13 @@ package struct LayerClass: Sendable {
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DType) throws -> Layer
 
-  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true) {
+  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true)
+  {
     className = example.className
     self.hasTrainable = hasTrainable
     self.required = required
     let labels = Mirror(reflecting: example.configuration).children.compactMap(\.label)
-    keys = Set(labels.map { KerasNaming.snake($0) })
+    keys = Set(labels.map { KerasNaming.key($0) })
     do { defaults = try Self.config(of: example) } catch { programmerError("\(className): \(error)") }
     make = { config, name, trainable, dtype in
       let data = try JSONEncoder().encode(config)
@@ -67,7 +68,9 @@ package struct LayerClass: Sendable {
   }
 
   /// The layer's configuration under Keras' keys.
-  package static func config<Configured: ConfigurableLayer>(of layer: Configured) throws -> [String: ConfigValue] {
+  package static func config<Configured: ConfigurableLayer>(of layer: Configured) throws -> [String:
+    ConfigValue]
+  {
     let data = try KerasJSON.encode(layer.configuration)
     return try JSONDecoder().decode([String: ConfigValue].self, from: data)
   }

@@ -1,6 +1,8 @@
 import BackpropTensors
 
 /// All axes after the batch as one: [batch, 28, 28] → [batch, 784]. Keras' `Flatten`.
+///
+/// With the data format `channels_first` the first of them is taken last, so that both formats give the same order.
 public final class Flatten: Layer, ConfigurableLayer, @unchecked Sendable {
   public struct Configuration: Codable, Hashable, Sendable {
     public var dataFormat: String?
@@ -21,7 +23,11 @@ public final class Flatten: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let batch = input.shape.dimensions.first ?? 1
-    return input.reshaped(to: [batch, input.shape.dimensions.dropFirst().reduce(1, *)])
+    var x = input
+    if configuration.dataFormat == "channels_first", x.rank > 2 {
+      x = x.transposed([0] + Array(2..<x.rank) + [1])
+    }
+    return x.reshaped(to: [batch, input.shape.dimensions.dropFirst().reduce(1, *)])
   }
 }
 
@@ -69,31 +75,5 @@ public final class Reshape: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     do { return input.reshaped(to: try target(for: input.shape)) } catch { programmerError("\(error)") }
-  }
-}
-
-/// x · `scale` + `offset`, such as bytes to 0…1. Keras' `Rescaling`.
-public final class Rescaling: Layer, ConfigurableLayer, @unchecked Sendable {
-  public struct Configuration: Codable, Hashable, Sendable {
-    public var scale: Double
-    public var offset: Double
-  }
-
-  public let configuration: Configuration
-
-  public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
-  ) {
-    self.configuration = configuration
-    super.init(name: name, trainable: trainable, dtype: dtype)
-  }
-
-  public convenience init(_ scale: Double, offset: Double = 0, name: String? = nil) {
-    self.init(configuration: Configuration(scale: scale, offset: offset), name: name)
-  }
-
-  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
-    let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
-    return x * configuration.scale + configuration.offset
   }
 }

@@ -25,7 +25,8 @@ package final class WeightBudget: Sendable {
         state.refusal =
           state.refusal
           ?? ModelError(
-            .shape, at: path, "expected a weight of shape \(shape), but the file has only \(left) bytes left for it")
+            .shape, at: path,
+            "expected a weight of shape \(shape), but the file has only \(left) bytes left for it")
         return false
       }
       state.bytes -= size

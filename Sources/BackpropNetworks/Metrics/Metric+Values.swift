@@ -27,6 +27,10 @@ extension Metric {
       let chosen = predictions.argMax(axis: -1).cast(to: .float32)
       return column(labels, predictions).cast(to: .float32) .== chosen
     case .topKCategoricalAccuracy: return isInTopK(labels.argMax(axis: -1), predictions)
+    case .sparseTopKCategoricalAccuracy where arguments["from_sorted_ids"]?.bool == true:
+      // Predictions are class numbers, the likeliest first.
+      let first = predictions.sliced(axis: -1, from: 0, count: min(topCount, predictions.shape[-1]))
+      return (column(labels, predictions).expanded(axis: -1).cast(to: first.dtype) .== first).any(axes: [-1])
     case .sparseTopKCategoricalAccuracy:
       return isInTopK(column(labels, predictions).cast(to: .int32), predictions)
     case .meanAbsoluteError, .meanSquaredError, .rootMeanSquaredError:
@@ -41,12 +45,14 @@ extension Metric {
     labels.rank == predictions.rank && labels.shape[-1] == 1 ? labels.squeezed(axes: [-1]) : labels
   }
 
+  private var topCount: Int { arguments["k"]?.int ?? 5 }
+
   /// Whether fewer than k predictions of the row are larger than the label's.
   private func isInTopK(_ labels: Tensor, _ predictions: Tensor) -> Tensor {
     let ofLabel = labels.oneHot(classes: predictions.shape[-1], dtype: predictions.dtype)
     let value = (ofLabel * predictions).sum(axes: [-1], keepDims: true)
     let larger = (predictions .> value).cast(to: .int32).sum(axes: [-1])
-    return larger .< Double(arguments["k"]?.int ?? 5)
+    return larger .< Double(topCount)
   }
 
   /// Values of the form that ``MetricState`` sums: of several for a row the mean.

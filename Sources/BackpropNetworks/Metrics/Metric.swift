@@ -149,7 +149,9 @@ extension Metric {
   }
 
   /// How often the label is among the `k` largest predictions; labels are class numbers.
-  public static func sparseTopKCategoricalAccuracy(k: Int = 5) -> Metric {
-    Metric(.sparseTopKCategoricalAccuracy, ["k": .integer(k)])
+  ///
+  /// - Parameter fromSortedIds: predictions are class numbers already, the likeliest first.
+  public static func sparseTopKCategoricalAccuracy(k: Int = 5, fromSortedIds: Bool = false) -> Metric {
+    Metric(.sparseTopKCategoricalAccuracy, ["k": .integer(k), "from_sorted_ids": .bool(fromSortedIds)])
   }
 }

@@ -10,7 +10,8 @@ extension Model {
         metrics.isEmpty ? .null : .array(metrics.compactMap(\.configValue))
       }
       return [
-        "optimizer": state.optimizer.configValue, "loss": state.loss?.configValue ?? .null, "loss_weights": .null,
+        "optimizer": state.optimizer.configValue, "loss": state.loss?.configValue ?? .null,
+        "loss_weights": .null,
         "metrics": list(state.metrics), "weighted_metrics": list(state.weightedMetrics),
         "run_eagerly": .bool(state.runsEagerly), "steps_per_execution": 1, "jit_compile": false,
       ]

@@ -14,7 +14,9 @@ extension ConfigValue {
   /// Whether a value may stand where `standard` is the default: of the same kind, or a list of numbers (axes) for a number.
   fileprivate func fits(_ standard: ConfigValue) -> Bool {
     switch (standard, self) {
-    case (.null, _), (.bool, .bool), (.string, .string), (.string, .null), (.array, .array), (.object, .object): true
+    case (.null, _), (.bool, .bool), (.string, .string), (.string, .null), (.array, .array),
+      (.object, .object):
+      true
     case (.integer, .integer), (.number, .integer): true
     case (.number, .number(let value)), (.integer, .number(let value)): value.isFinite
     case (.integer, .array(let elements)): elements.allSatisfy { $0.int != nil }
@@ -58,7 +60,8 @@ extension LearningRateSchedule {
       let isList = kind == .piecewiseConstantDecay
       guard isList ? value.elements?.allSatisfy({ $0.double != nil }) == true : value.double != nil else {
         throw ModelError(
-          .argument, "\(className): expected \(isList ? "numbers" : "a number") for '\(key)', found \(value.kindName)")
+          .argument,
+          "\(className): expected \(isList ? "numbers" : "a number") for '\(key)', found \(value.kindName)")
       }
     }
     try checkKinds()

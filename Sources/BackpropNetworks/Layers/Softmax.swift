@@ -1,0 +1,44 @@
+import BackpropTensors
+
+/// Positive numbers that add up to 1 along an axis, or along several together. Keras' `Softmax`.
+///
+/// The context's mask, where there is one, says which inputs count; the others give 0.
+public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
+  public struct Configuration: Codable, Hashable, Sendable {
+    public var axis: OneOrMany<Int>
+  }
+
+  public let configuration: Configuration
+
+  public required init(
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+  ) {
+    self.configuration = configuration
+    super.init(name: name, trainable: trainable, dtype: dtype)
+  }
+
+  public convenience init(axis: OneOrMany<Int> = -1, name: String? = nil) {
+    self.init(configuration: Configuration(axis: axis), name: name)
+  }
+
+  private var axes: [Int] { configuration.axis.values }
+
+  public override func check(_ inputs: [Shape]) throws {
+    guard !axes.isEmpty else { throw ModelError(.argument, at: path, "expected an axis, got none") }
+    if let wrong = axes.first(where: { inputs[0].position(of: $0) == nil }) {
+      throw ModelError(.shape, at: path, "there is no axis \(wrong) in an input of shape \(inputs[0])")
+    }
+  }
+
+  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
+    let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
+    guard let mask = context.mask else { return normalised(x) }
+    // Keras: far below everything else before, and 0 after, also where the whole axis is masked.
+    let kept = normalised(Tensor.select(mask, x, Tensor(repeating: -1e9, shape: [], dtype: x.dtype)))
+    return Tensor.select(mask, kept, Tensor(repeating: 0, shape: [], dtype: x.dtype))
+  }
+
+  private func normalised(_ x: Tensor) -> Tensor {
+    axes.count == 1 ? x.softmax(axis: axes[0]) : (x - x.logSumExp(axes: axes, keepDims: true)).exp()
+  }
+}
