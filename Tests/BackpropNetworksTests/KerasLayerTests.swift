@@ -73,7 +73,10 @@ import Testing
     let named = Set(Self.golden.cases.map { ($0.values["layer"] as! [String: Any])["class_name"] as! String })
     let missing = LayerRegistry.classes.map(\.className).filter { !named.contains($0) }
     #expect(missing == ["InputLayer"])
-    for golden in Self.golden.cases { try roundTrip(try Self.layer(golden) as! any ConfigurableLayer) }
+    for golden in Self.golden.cases {
+      let layer = try Self.layer(golden) as! any ConfigurableLayer
+      try roundTrip(layer)
+    }
     try roundTrip(Input([3, 4], name: "in"))
   }
 
