@@ -43,7 +43,8 @@ import Testing
       message: "standard input: line 3, column 2: expected a number for 'b', found 'x'"),
     Case(
       arguments: ["train", "--data", "-"], input: "1;2;0\n3;4;1\n",
-      message: "standard input: line 2, column 1: expected a number, found '3;4;1'; try delimiter \";\""),
+      message:
+        "standard input: line 2, column 1: expected a number for '1;2;0', found '3;4;1'; try delimiter \";\""),
     Case(
       arguments: ["train", "--data", "-"], input: "1,nan,0\n3,4,1\n",
       message: "standard input: the inputs hold nan in row 0; leave the row out or replace the value"),

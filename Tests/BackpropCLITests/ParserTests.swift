@@ -105,7 +105,7 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--activation", "rleu"], "--activation: unknown value 'rleu'; did you mean 'relu'?"),
     (["--log", "jason"], "--log: unknown value 'jason'; did you mean 'json'?"),
     (["--log", "xml"], "--log: expected one of plain, json, quiet, got 'xml'"),
-    (["--task", "classify"], "--task: unknown value 'classify'; did you mean 'classification'?"),
+    (["--task", "classif"], "--task: unknown value 'classif'; did you mean 'classification'?"),
     (
       ["--hidden", "64,,8"],
       "--hidden: expected the units of each hidden layer, as 64,64, or none, got '64,,8'"

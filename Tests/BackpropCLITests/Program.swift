@@ -80,7 +80,10 @@ final class Program {
     return false
   }
 
+  /// Waits for the end; what takes longer than a minute is killed, which its status shows.
   func finish() throws -> Result {
+    for _ in 0..<6000 where process.isRunning { usleep(10_000) }
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     process.waitUntilExit()
     // A process that died of a signal, as shells count it.
     let status =
