@@ -51,7 +51,7 @@ final class Program {
     errorsFile = folder.url.appendingPathComponent("\(name).err")
     let inputFile = folder.url.appendingPathComponent("\(name).in")
     try Data(input.utf8).write(to: inputFile)
-    for file in [outputFile, errorsFile] { FileManager.default.createFile(atPath: file.path, contents: nil) }
+    for file in [outputFile, errorsFile] { try Data().write(to: file) }
     process.executableURL = URL(fileURLWithPath: Self.path)
     process.arguments = arguments
     process.currentDirectoryURL = folder.url
