@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 
 @testable import BackpropTensors
@@ -19,14 +18,16 @@ struct WrongInputs: Sendable, CustomTestStringConvertible {
 
   static let elementwise: [WrongInputs] = [
     .init(
-      .unary(.exp), [([2], .int32)], "exp: expected floating-point elements, got int32[2]; cast(to: .float32) first"),
+      .unary(.exp), [([2], .int32)],
+      "exp: expected floating-point elements, got int32[2]; cast(to: .float32) first"),
     .init(
       .binary(.add), [([2, 3], .float32), ([4], .float32)],
       "add: shapes [2, 3] and [4] don't broadcast: aligned at the end, sizes must be equal or 1"),
     .init(
       .binary(.multiply), [([2], .float32), ([2], .int32)],
       "multiply: dtypes differ: float32[2] and int32[2]; cast(to:) one of them"),
-    .init(.binary(.divide), [([2], .int32), ([2], .int32)], "divide: expected floating-point numbers, got int32"),
+    .init(
+      .binary(.divide), [([2], .int32), ([2], .int32)], "divide: expected floating-point numbers, got int32"),
     .init(.comparison(.and), [([2], .float32), ([2], .float32)], "and: expected bool, got float32"),
     .init(
       .selection(.select), [([2], .int32), ([2], .float32), ([2], .float32)],
@@ -77,7 +78,8 @@ struct WrongInputs: Sendable, CustomTestStringConvertible {
   ]
 
   static let movements: [WrongInputs] = [
-    .init(.movement(.reshape([2, 4])), [([2, 3], .float32)], "reshape: [2, 3] has 6 elements, [2, 4] has 8"),
+    .init(
+      .movement(.reshape([2, 4])), [([2, 3], .float32)], "reshape: [2, 3] has 6 elements, [2, 4] has 8"),
     .init(
       .movement(.transpose([0, 0])), [([2, 3], .float32)],
       "transpose: [0, 0] is no order of the axes of shape [2, 3]"),
@@ -99,7 +101,8 @@ struct WrongInputs: Sendable, CustomTestStringConvertible {
       .indexing(.replaceRows), [([3, 2], .float32), ([2, 3], .float32), ([2], .int32)],
       "replaceRows: rows of float32[3, 2] at positions of shape [2] can't be replaced by float32[2, 3]"),
     .init(
-      .sampling(.uniform([2])), [([2], .int32)], "uniform: expected a state of int64[2] (seed, counter), got int32[2]"),
+      .sampling(.uniform([2])), [([2], .int32)],
+      "uniform: expected a state of int64[2] (seed, counter), got int32[2]"),
   ]
 }
 
@@ -107,7 +110,8 @@ struct WrongInputs: Sendable, CustomTestStringConvertible {
 struct ErrorTests {
   @Test(
     "the operation, what was expected, what came",
-    arguments: WrongInputs.elementwise + WrongInputs.reductions + WrongInputs.products + WrongInputs.movements)
+    arguments: WrongInputs.elementwise + WrongInputs.reductions + WrongInputs.products + WrongInputs.movements
+  )
   func message(_ wrong: WrongInputs) {
     #expect {
       _ = try wrong.operation.infer(wrong.types)
@@ -142,7 +146,8 @@ struct ErrorTests {
         return error.description
       }
     }
-    #expect(message([(1..<5).tensorIndex]) == "subscript: 5 is outside axis 0 of shape [3, 2]: expected -3...3")
+    #expect(
+      message([(1..<5).tensorIndex]) == "subscript: 5 is outside axis 0 of shape [3, 2]: expected -3...3")
     #expect(message([.stride(by: 0)]) == "subscript: a stride of 0 never ends")
     #expect(
       message([.ellipsis, .ellipsis])
@@ -158,7 +163,7 @@ struct ErrorTests {
     }
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
     #expect(text.contains("matmul: inner sizes differ: [2, 3] · [4, 5], 3 ≠ 4"))
-    #expect(text.contains("ErrorTests.swift:\(#line - 4)"))
+    #expect(text.contains("ErrorTests.swift:\(#line - 5)"))
   }
 
   @Test("a position outside stops eager code with its value and number")
@@ -168,7 +173,7 @@ struct ErrorTests {
     }
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
     #expect(text.contains("gather: position 7 (number 2) is outside 0..<3"))
-    #expect(text.contains("ErrorTests.swift:\(#line - 4)"))
+    #expect(text.contains("ErrorTests.swift:\(#line - 5)"))
   }
 
   @Test("a subscript outside stops at the caller's line")
@@ -178,7 +183,7 @@ struct ErrorTests {
     }
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
     #expect(text.contains("subscript: 2 is outside axis 1 of shape [3, 2]: expected -2...1"))
-    #expect(text.contains("ErrorTests.swift:\(#line - 4)"))
+    #expect(text.contains("ErrorTests.swift:\(#line - 5)"))
   }
 
   @Test("reading a tensor that compiled records says why it can't be")

@@ -23,7 +23,8 @@ struct RandomTests {
     // Five standard errors of each estimate.
     let error = 5 / Double(count).squareRoot()
     let uniform = random.uniform([count], from: -1, to: 3)
-    #expect(abs(uniform.mean().item() - 1) < 1.16 * error && uniform.min().item() >= -1 && uniform.max().item() < 3)
+    #expect(
+      abs(uniform.mean().item() - 1) < 1.16 * error && uniform.min().item() >= -1 && uniform.max().item() < 3)
     let normal = random.normal([count], mean: 2, standardDeviation: 3)
     #expect(abs(normal.mean().item() - 2) < 3 * error && abs(normal.variance().item() - 9) < 13 * error)
     let truncated = random.truncatedNormal([count])
@@ -95,7 +96,8 @@ struct RandomTests {
     let (eager, traced) = (RandomGenerator(seed: 5), RandomGenerator(seed: 5))
     @Sendable func draw(_ random: RandomGenerator) -> [Tensor] {
       [
-        random.permutation(17), random.integers([5], in: 0..<100), random.categorical(logits: Tensor.ones([6, 3])),
+        random.permutation(17), random.integers([5], in: 0..<100),
+        random.categorical(logits: Tensor.ones([6, 3])),
         random.shuffled(Tensor.range(to: 9)),
       ]
     }
