@@ -36,7 +36,7 @@ let package = Package(
 
     .target(name: "TestSupport", dependencies: ["BackpropTensors"], path: "Tests/TestSupport"),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
-    .testTarget(name: "OneDNNTests", dependencies: ["OneDNN"]),
+    .testTarget(name: "OneDNNTests", dependencies: ["OneDNN", "CKernels"]),
     // Counts the memory that a training step takes; in the tests only.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors", "TestSupport"]),

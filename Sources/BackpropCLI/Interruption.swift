@@ -26,7 +26,14 @@ enum Interruption {
   static func watch() {
     // Made here: a handler is no place for the first use of a global.
     received.store(0, ordering: .relaxed)
-    for number in [SIGINT, SIGTERM] { _ = Foundation.signal(number) { Interruption.note($0) } }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM] {
+      _ = Foundation.signal(number) { Interruption.note($0) }
+      sigaddset(&signals, number)
+    }
+    // Programs that start others from a thread of Dispatch, where signals are blocked, have them blocked there too.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 
   /// Runs inside the signal handler: nothing but an atomic and two system calls.

@@ -42,8 +42,10 @@ package final class Execution {
   private let failure: Failure
   private let record: UnsafeMutablePointer<odn_execution>
 
-  /// `concurrent`: the stages don't depend on each other and are run at once, on one thread each.
-  init(_ stages: [Stage], concurrent: Bool = false, stream: Stream = .shared, failure: Failure = Failure()) {
+  /// The stages are cut into `lanes` of equal length. Those of one lane run one after the other; the lanes, which must
+  /// not depend on each other, are shared between the threads of the pool.
+  init(_ stages: [Stage], lanes: Int = 1, stream: Stream = .shared, failure: Failure = Failure()) {
+    precondition(lanes > 0 && stages.count % lanes == 0)
     self.stages = stages
     self.stream = stream
     self.failure = failure
@@ -63,7 +65,7 @@ package final class Execution {
     record.initialize(
       to: odn_execution(
         stream: stream.handle, failure: failure.record, stage_count: Int32(stages.count),
-        concurrent: concurrent ? 1 : 0, stages: native))
+        lane_count: Int32(lanes), stages: native))
   }
 
   deinit {

@@ -10,17 +10,21 @@ struct Formulation: Equatable {
     case gemm
     /// dstᵀ = weightsᵀ · srcᵀ, transposed into place afterwards.
     case transposed
+    /// By the implementation oneDNN puts first into memory without gaps, copied into place afterwards: brgemm doesn't
+    /// write rows that lie apart, as those of some columns do.
+    case copied
   }
 
   /// What is cut into parts.
   enum Axis: Equatable {
-    case rows, columns, batch
+    case rows, columns
+    case batch(Int)
 
-    func of(_ layout: Layout) -> Int {
+    func index(in destination: Layout) -> Int {
       switch self {
-      case .rows: layout.dims.count - 2
-      case .columns: layout.dims.count - 1
-      case .batch: 0
+      case .rows: destination.dims.count - 2
+      case .columns: destination.dims.count - 1
+      case .batch(let axis): axis
       }
     }
   }
@@ -32,33 +36,8 @@ struct Formulation: Equatable {
 }
 
 extension Matmul.Description {
-  /// oneDNN's own threads would wait for each other at every block, and make every product wait for the scheduler where
-  /// something else runs on the same cores; so each primitive is made for one thread, and several share a product.
-  func formulation(threads: Int) -> Formulation {
-    var result = Formulation(method: method)
-    // Below this the second thread costs more than it does.
-    let work = m * k * n * (destinationBatch ?? []).reduce(1, *)
-    let rowOperands = postOperations.contains { if case .binary = $0 { true } else { false } }
-    let plain = sourceStrides == nil && weightsStrides == nil && destinationStrides == nil
-    guard threads > 1, work > 1 << 16, plain, !rowOperands, result.method != .transposed else {
-      return result
-    }
-    result.parts = threads
-    if let batch = destinationBatch, let first = batch.first, first > 1 {
-      result.parts = min(threads, first)
-      result.axis = .batch
-    } else if destinationBatch?.isEmpty != true {
-      result.parts = 1
-    } else if m >= 16 * threads, m >= n || transposeSource || m >= 64 * threads || n < 32 * threads {
-      result.axis = .rows
-    } else if n >= 16 * threads {
-      result.axis = .columns
-      result.method = .gemm
-    } else {
-      result.parts = 1
-    }
-    return result
-  }
+  /// For `threads` threads of the pool. The cuts are in Matmul+Cuts.swift; this is what is done on one thread.
+  var wholeFormulation: Formulation { Formulation(method: method) }
 
   private var method: Formulation.Method {
     let plain = sourceStrides == nil && weightsStrides == nil && destinationStrides == nil

@@ -3,11 +3,11 @@ import COneDNN
 /// dst = post-operations(src · weights + bias), 2-D or batched, each operand read where it lies.
 package final class Matmul: Sendable {
   package let description: Description
-  /// The count it is to be executed with.
-  package let threads: Int
   let formulation: Formulation
-  /// The primitives to execute: in order, or all at once where the formulation has several parts.
+  /// The primitives to execute: part by part, each part with as many.
   let steps: [Step]
+  /// Parts that don't depend on each other.
+  let parts: Int
   /// Bytes of scratch memory an execution needs.
   package let scratchpadSize: Int
 
@@ -30,8 +30,11 @@ package final class Matmul: Sendable {
     case postOperand(Int)
   }
 
-  /// What oneDNN chose, such as `brg:avx512_core`.
-  package var implementation: String { steps.map(\.primitive.implementation).joined(separator: " + ") }
+  /// What oneDNN chose, such as `brg:avx512_core` or `2 × gemm:jit`.
+  package var implementation: String {
+    let one = steps.prefix(steps.count / parts).map(\.primitive.implementation).joined(separator: " + ")
+    return parts == 1 ? one : "\(parts) × \(one)"
+  }
 
   /// What is computed, by value: the key under which the primitive is kept.
   package struct Description: Hashable, Sendable {
@@ -87,24 +90,22 @@ package final class Matmul: Sendable {
 
   private static let cache = PrimitiveCache<Description, Matmul>(capacity: 1024)
 
-  /// The primitive for a description, made for `threads` threads: execute it with as many set.
+  /// The primitive for a description, cut into parts for `threads` threads of the pool. It may be executed on any
+  /// number of them, and computes the same bits on each.
   package static func primitive(for description: Description, threads: Int) throws(OneDNNError) -> Matmul {
     try cache.value(for: description, threads: threads) { () throws(OneDNNError) -> Matmul in
-      let formulation = description.formulation(threads: threads)
-      return try Threads.with(1) { () throws(OneDNNError) -> Matmul in
-        try Matmul(description, threads: threads, formulation)
+      try forOneThread { () throws(OneDNNError) -> Matmul in
+        try Matmul(description, description.formulation(threads: threads))
       }
     }
   }
 
-  private init(
-    _ description: Description, threads: Int, _ formulation: Formulation
-  ) throws(OneDNNError) {
+  /// By any formulation, for comparisons.
+  init(_ description: Description, _ formulation: Formulation) throws(OneDNNError) {
     self.description = description
-    self.threads = threads
     self.formulation = formulation
     let layouts = try description.layouts()
-    (steps, scratchpadSize) = try Matmul.steps(description, layouts, formulation)
+    (steps, parts, scratchpadSize) = try Matmul.steps(description, layouts, formulation)
   }
 }
 
@@ -112,6 +113,7 @@ extension Matmul.Description: CustomStringConvertible {
   struct Layouts {
     var source, weights, destination: Layout
     var bias: Layout?
+    var postOperations: [PostOperation] = []
   }
 
   /// The result's leading dimensions; nil when the operands' don't fit.
@@ -152,7 +154,7 @@ extension Matmul.Description: CustomStringConvertible {
     let ones = Array(repeating: 1, count: rank + 1)
     return Layouts(
       source: source, weights: weights, destination: destination,
-      bias: bias ? Layout(ones + [n], destinationType) : nil)
+      bias: bias ? Layout(ones + [n], destinationType) : nil, postOperations: postOperations)
   }
 
   package var description: String {

@@ -51,7 +51,7 @@ package final class MatmulExecution {
     }
     self.matmul = matmul
     self.memories = memories
-    execution = Execution(stages, concurrent: matmul.formulation.parts > 1, failure: failure)
+    execution = Execution(stages, lanes: matmul.parts, failure: failure)
   }
 
   /// The function to call with `context`.

@@ -20,9 +20,9 @@ package final class Reorder: Sendable {
 
   private static let cache = PrimitiveCache<Description, Reorder>(capacity: 256)
 
-  package static func primitive(for description: Description, threads: Int) throws(OneDNNError) -> Reorder {
-    try cache.value(for: description, threads: threads) { () throws(OneDNNError) -> Reorder in
-      try Threads.with(threads) { () throws(OneDNNError) -> Reorder in
+  package static func primitive(for description: Description) throws(OneDNNError) -> Reorder {
+    try cache.value(for: description, threads: 1) { () throws(OneDNNError) -> Reorder in
+      try forOneThread { () throws(OneDNNError) -> Reorder in
         try Reorder(
           from: MemoryDescriptor(description.source), to: MemoryDescriptor(description.destination),
           "\(description)")

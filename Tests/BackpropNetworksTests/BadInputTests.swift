@@ -59,12 +59,34 @@ import Testing
       { _ = try model().evaluate(good.inputs, labels { $0[2] = -1 }) }
     ),
     (
-      "the input holds nan in row 5; leave the row out or replace the value",
+      "the inputs hold nan in row 5; leave the row out or replace the value",
       {
         var values = good.inputs.tensor.floats
         values[11] = .nan
         try model().fit(Tensor(values, shape: [12, 2]), good.labels, verbose: .silent)
       }
+    ),
+    (
+      "in the validation data: the label in row 7 is 4, expected a class number in 0..<4",
+      {
+        let validation = LabelledData(good.inputs, labels { $0[7] = 4 })
+        try model().fit(good, verbose: .silent, callbacks: [Untouched()], validationData: validation)
+      }
+    ),
+    (
+      "sequential/dense: in the validation data: expected a last axis of 2, got [12, 3]",
+      {
+        let validation = LabelledData(Tensor.zeros([12, 3]), good.labels)
+        try model().fit(good, verbose: .silent, callbacks: [Untouched()], validationData: validation)
+      }
+    ),
+    (
+      "sequential/dense: unknown initializer 'he_norml'; did you mean 'he_normal'?",
+      { try Sequential { Dense(3, kernelInitializer: "he_norml") }.build(sampleShape: [4]) }
+    ),
+    (
+      "sequential/dense: unknown regularizer 'l3'; did you mean 'l1'?",
+      { try Sequential { Dense(3, biasRegularizer: "l3") }.build(sampleShape: [4]) }
     ),
     (
       "mean_squared_error: labels of shape [10, 1] against predictions of shape [10, 4]: they would broadcast; give each row as many labels as it has predictions",
@@ -190,4 +212,9 @@ import Testing
         == "the loss is nan at step 1 (epoch 1); nan in the data: input 0, row 4 of the batch; training stopped before this step's update"
     )
   }
+}
+
+/// Bad data is found before the first step.
+private final class Untouched: Callback, @unchecked Sendable {
+  override func onTrainBatchEnd(_ batch: Int, _ logs: () -> Logs) { Issue.record("a step was taken") }
 }

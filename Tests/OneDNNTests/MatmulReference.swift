@@ -72,7 +72,11 @@ struct MatmulCase {
         let operand = next.next()!
         let element = operand[layout.dims.last! == 1 ? position[1] : position[2]]
         value = kind == .add ? value + Double(element) : value * Double(element)
-        if kind == .multiply { magnitude *= max(abs(Double(element)), 1e-3) }
+        if kind == .multiply {
+          magnitude *= max(abs(Double(element)), 1e-3)
+        } else {
+          magnitude += abs(Double(element))
+        }
       default: fatalError("no reference for \(operation)")
       }
     }
@@ -90,24 +94,26 @@ struct MatmulCase {
     return zip(padded, coordinates).reduce(0) { $0 * $1.0 + ($1.0 == 1 ? 0 : $1.1) }
   }
 
-  /// Through oneDNN, on `threads` threads.
+  /// Through oneDNN, cut for `threads` threads.
   func run(threads: Int = 1) throws -> [Float] {
+    try run(Matmul.primitive(for: description, threads: threads))
+  }
+
+  /// Through a given formulation of the description.
+  func run(_ matmul: Matmul) throws -> [Float] {
     let d = description
-    return try Threads.with(threads) {
-      let matmul = try Matmul.primitive(for: d, threads: threads)
-      let source = Buffer(self.source, d.sourceType)
-      let weights = Buffer(self.weights, d.weightsType)
-      let bias = Buffer(self.bias, d.destinationType)
-      let destination = Buffer(former, d.destinationType)
-      let scratchpad = Buffer(bytes: matmul.scratchpadSize)
-      let operands = self.operands.map { Buffer($0, .float32) }
-      let execution = try MatmulExecution(
-        matmul, source: source.data, weights: weights.data, bias: d.bias ? bias.data : nil,
-        destination: destination.data, scratchpad: scratchpad.data, postOperands: operands.map(\.data))
-      // Without this a buffer may be freed after its pointer was taken.
-      withExtendedLifetime((source, weights, bias, scratchpad, operands)) { execution.run(execution.context) }
-      return destination.floats(former.count)
-    }
+    let source = Buffer(self.source, d.sourceType)
+    let weights = Buffer(self.weights, d.weightsType)
+    let bias = Buffer(self.bias, d.destinationType)
+    let destination = Buffer(former, d.destinationType)
+    let scratchpad = Buffer(bytes: matmul.scratchpadSize)
+    let operands = self.operands.map { Buffer($0, .float32) }
+    let execution = try MatmulExecution(
+      matmul, source: source.data, weights: weights.data, bias: d.bias ? bias.data : nil,
+      destination: destination.data, scratchpad: scratchpad.data, postOperands: operands.map(\.data))
+    // Without this a buffer may be freed after its pointer was taken.
+    try withExtendedLifetime((source, weights, bias, scratchpad, operands)) { try execution() }
+    return destination.floats(former.count)
   }
 }
 

@@ -64,17 +64,26 @@ struct MatmulTests {
   /// Shapes for which something else than oneDNN's first choice is faster, or that are cut in other ways.
   static let formulated: [Formulated] = [
     .init(m: 64, k: 64, n: 10, transposeSource: true, expected: .init(method: .transposed)),
-    .init(m: 300, k: 128, n: 20, transposeSource: true, expected: .init(method: .transposed)),
-    .init(m: 64, k: 64, n: 20, transposeSource: true, expected: .init(method: .direct, parts: 2)),
+    .init(m: 300, k: 128, n: 20, transposeSource: true, expected: .init(method: .transposed, parts: 2)),
+    .init(m: 64, k: 64, n: 20, transposeSource: true, expected: .init(method: .gemm, parts: 2)),
     .init(
       m: 64, k: 64, n: 10, transposeSource: true, transposeWeights: true, expected: .init(method: .direct)),
     .init(m: 65, k: 130, n: 33, transposeSource: true, expected: .init(method: .gemm, parts: 2)),
-    .init(m: 1024, k: 128, n: 40, transposeSource: true, expected: .init(method: .direct, parts: 2)),
+    .init(m: 1024, k: 256, n: 40, transposeSource: true, expected: .init(method: .gemm, parts: 4)),
+    .init(
+      m: 20, k: 130, n: 130, transposeSource: true, expected: .init(method: .gemm, parts: 2, axis: .columns)),
     .init(m: 33, k: 70, n: 1, expected: .init(method: .gemm)),
+    .init(m: 300, k: 400, n: 1, expected: .init(method: .gemm, parts: 2)),
     .init(m: 1, k: 300, n: 50, expected: .init(method: .direct)),
     .init(m: 1, k: 300, n: 300, expected: .init(method: .gemm, parts: 2, axis: .columns)),
     .init(
       m: 3, k: 512, n: 520, transposeWeights: true, expected: .init(method: .gemm, parts: 2, axis: .columns)),
+    .init(
+      m: 17, k: 300, n: 200, transposeWeights: true,
+      expected: .init(method: .copied, parts: 2, axis: .columns)),
+    .init(m: 260, k: 64, n: 70, transposeWeights: true, expected: .init(method: .gemm, parts: 2)),
+    .init(m: 129, k: 512, n: 520, expected: .init(method: .gemm, parts: 4)),
+    .init(m: 513, k: 200, n: 100, expected: .init(method: .direct, parts: 4)),
     .init(m: 64, k: 64, n: 64, expected: .init(method: .direct, parts: 2)),
   ]
 
@@ -88,15 +97,16 @@ struct MatmulTests {
     description.bias = true
     description.postOperations = [.sum(), .eltwise(.relu())]
     #expect(description.formulation(threads: 2).method != .transposed)
+    #expect(description.formulation(threads: 2).method != .copied)
     for threads in [1, 2] { try compare(description, threads: threads) }
   }
 
   @Test("batches are shared between threads")
   func sharedBatches() throws {
-    for (source, weights) in [([5], [5]), ([5], [1]), ([4, 3], [4, 3]), ([1], [6])] {
+    for (source, weights, axis) in [([5], [5], 0), ([5], [1], 0), ([3, 4], [3, 4], 1), ([1], [6], 0)] {
       let description = Matmul.Description(m: 40, k: 33, n: 50, sourceBatch: source, weightsBatch: weights)
       try compare(description, threads: 2)
-      #expect(description.formulation(threads: 2).axis == .batch)
+      #expect(description.formulation(threads: 2).axis == .batch(axis))
     }
   }
 
@@ -171,7 +181,7 @@ struct MatmulTests {
     description.destinationStrides = [6, 1]
     var random = SplitMix(state: 3)
     let (wide, weights) = (random.floats(4 * 8), random.floats(k * n))
-    let matmul = try Matmul.primitive(for: description, threads: Threads.count)
+    let matmul = try Matmul.primitive(for: description, threads: 1)
     let (a, b) = (Buffer(wide, .float32), Buffer(weights, .float32))
     let c = Buffer(Array(repeating: 9, count: m * 6), .float32)
     let scratchpad = Buffer(bytes: matmul.scratchpadSize)
@@ -191,7 +201,7 @@ struct MatmulTests {
   @Test("setPointers: the same execution on other memory")
   func rebind() throws {
     let description = Matmul.Description(m: 2, k: 2, n: 2, bias: true)
-    let matmul = try Matmul.primitive(for: description, threads: Threads.count)
+    let matmul = try Matmul.primitive(for: description, threads: 1)
     let identity = Buffer([1, 0, 0, 1], .float32)
     let (x, y) = (Buffer([1, 2, 3, 4], .float32), Buffer([5, 6, 7, 8], .float32))
     let (zero, one) = (Buffer([0, 0], .float32), Buffer([1, 1], .float32))

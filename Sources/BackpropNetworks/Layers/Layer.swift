@@ -215,6 +215,7 @@ open class Layer: @unchecked Sendable {
     if !isBuilt {
       if let random { state.withLock { $0.random = random } }
       nameSublayers()
+      try checkConfiguration()
       try build(inputs)
       try WeightBudget.current?.check()
       nameSublayers()
@@ -231,6 +232,17 @@ open class Layer: @unchecked Sendable {
 
   /// The shapes it was first prepared for; nil before.
   package var preparedInputs: [Shape]? { state.withLock { $0.firstInputs } }
+
+  /// Initialisers and the like that were given as names that mean nothing: making weights couldn't throw.
+  private func checkConfiguration() throws {
+    guard let layer = self as? any ConfigurableLayer else { return }
+    for field in Mirror(reflecting: layer.configuration).children {
+      guard let form = field.value as? any KerasForm else { continue }
+      do { _ = try form.resolved() } catch let error as ModelError {
+        throw ModelError(error.kind, at: path, error.message)
+      }
+    }
+  }
 
   private func nameSublayers() {
     let layers = sublayers

@@ -64,9 +64,9 @@ enum DataChecks {
       let value = column.stored.withUnsafeBytes {
         loadElement(position, from: $0.baseAddress!, dtype: column.stored.dtype)
       }
-      let which = columns.count > 1 ? " \(number)" : ""
+      let which = columns.count > 1 ? " (number \(number))" : ""
       throw ModelError(
-        .data, "\(what)\(which) holds \(value) in row \(row); leave the row out or replace the value")
+        .data, "\(what)\(which) hold \(value) in row \(row); leave the row out or replace the value")
     }
   }
 

@@ -20,8 +20,11 @@ struct Evaluator {
     }
   }
 
-  func run(_ memory: MemoryRows) throws -> Logs {
-    try DataChecks.finite(memory.inputs, "the input")
+  /// Whether these rows can be evaluated.
+  ///
+  /// - Throws: ``ModelError`` saying why not.
+  func check(_ memory: MemoryRows) throws -> CompiledState {
+    try DataChecks.finite(memory.inputs, "the inputs")
     try DataChecks.finite(memory.labels, "the labels")
     let count = min(batchSize, memory.range.count)
     let state = try prepare(
@@ -31,6 +34,11 @@ struct Evaluator {
     {
       try DataChecks.labels(labels, classes: classes, ignoring: loss.ignoredClass)
     }
+    return state
+  }
+
+  func run(_ memory: MemoryRows) throws -> Logs {
+    let state = try check(memory)
     state.resetTrackers()
     let observers = callbacks.filter(\.observesBatches)
     for callback in callbacks { try callback.onTestBegin() }

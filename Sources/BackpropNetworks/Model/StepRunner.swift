@@ -19,7 +19,7 @@ final class StepRunner {
     self.model = model
     self.memory = memory
     step = TrainingStep(model: model, state: try model.requireCompiled(for: "fit"))
-    try DataChecks.finite(memory.inputs, "the input")
+    try DataChecks.finite(memory.inputs, "the inputs")
     try DataChecks.finite(memory.labels, "the labels")
     if let weights = memory.sampleWeights { try DataChecks.finite([weights], "the sample weights") }
     let count = min(batchSize, memory.range.count)

@@ -74,6 +74,7 @@ struct TrainingLoop {
       memory.range = 0..<count
     }
     let runner = try StepRunner(model, training: memory, batchSize: batchSize, classWeight: classWeight)
+    try checkValidation()
     let order = RowOrder(count: memory.range.count, seed: shuffles ? model.seed : nil)
     let steps = (order.count + batchSize - 1) / batchSize
     try runEpochs(steps: min(steps, stepsPerEpoch ?? steps), runner, kept) { loop, epoch in
@@ -143,6 +144,17 @@ struct TrainingLoop {
       if model.stopTraining { break }
     }
     for callback in all { try callback.onTrainEnd(logs) }
+  }
+
+  /// What evaluation would find after an epoch is found before it.
+  private func checkValidation() throws {
+    guard case .memory(let inputs, let labels, let sampleWeights)? = validation?.rows else { return }
+    do {
+      let evaluator = Evaluator(model, batchSize: validationBatchSize ?? batchSize, callbacks: [])
+      _ = try evaluator.check(try MemoryRows(inputs, labels, sampleWeights))
+    } catch let error as ModelError {
+      throw ModelError(error.kind, at: error.path, "in the validation data: \(error.message)")
+    }
   }
 
   private func validate(_ kept: MemoryRows?, _ logs: inout Logs) throws {

@@ -24,7 +24,7 @@ extension Tensor {
 }
 
 /// One axis' name: a letter, or the place of an axis of `...` counted from its end.
-private enum Label: Hashable {
+fileprivate enum Label: Hashable {
   case letter(Character)
   case rest(Int)
 }
@@ -42,7 +42,7 @@ private struct Labelled {
   func ordered(_ order: [Label]) -> Tensor { tensor.transposed(order.map { labels.firstIndex(of: $0)! }) }
 }
 
-private struct EinsumEquation {
+struct EinsumEquation {
   private let inputs: [[Label]]
   private let output: [Label]
   private let sizes: [Label: Int]

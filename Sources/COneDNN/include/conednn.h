@@ -27,8 +27,9 @@
 
 // MARK: Threads
 
-// oneDNN's own threads aren't used (see CKernels' threads.c for why): every primitive is made for one thread and run by
-// the thread that calls. On Linux its count is libgomp's, one for each calling thread; elsewhere it is oneDNN's own affair.
+// oneDNN's own threads aren't used (see CKernels' threads.c for why): every primitive is created for one thread and runs
+// on the thread that calls. Where oneDNN is built with OpenMP its count is OpenMP's, one for each calling thread;
+// elsewhere it is oneDNN's own affair.
 #if defined(__linux__) && DNNL_CPU_THREADING_RUNTIME == DNNL_RUNTIME_OMP
 extern int omp_get_max_threads(void);
 extern void omp_set_num_threads(int count);
@@ -228,22 +229,27 @@ typedef struct {
   dnnl_status_t status;
 } odn_stage;
 
+/// Stages in lanes of equal length: within a lane one after the other, the lanes beside each other.
 typedef struct {
   dnnl_stream_t stream;
   odn_failure *failure;
   int stage_count;
-  int concurrent;  // the stages don't depend on each other: all at once, one thread each
-  odn_stage *stages;
+  int lane_count;
+  odn_stage *stages;  // the first lane's, then the second's, …
 } odn_execution;
 
-static inline void odn_stage_run(odn_stage *stage, dnnl_stream_t stream) {
-  if (odn_thread_count() != 1) odn_set_thread_count(1);
-  stage->status = dnnl_primitive_execute(stage->primitive, stream, stage->argument_count, stage->arguments);
-}
-
-static inline void odn_execution_share(void *context, int64_t begin, int64_t end) {
+static inline void odn_execution_run_lanes(void *context, int64_t begin, int64_t end) {
   const odn_execution *execution = (const odn_execution *)context;
-  for (int64_t i = begin; i < end; i++) odn_stage_run(&execution->stages[i], execution->stream);
+  const int length = execution->stage_count / execution->lane_count;
+  if (odn_thread_count() != 1) odn_set_thread_count(1);
+  for (int64_t lane = begin; lane < end; lane++) {
+    odn_stage *stage = execution->stages + lane * length;
+    for (int i = 0; i < length; i++, stage++) {
+      stage->status =
+          dnnl_primitive_execute(stage->primitive, execution->stream, stage->argument_count, stage->arguments);
+      if (stage->status != dnnl_success) break;
+    }
+  }
 }
 
 /// `context` is an `odn_execution *`. After a failure nothing more is run, until `failure` is cleared.
@@ -251,13 +257,15 @@ static inline void odn_execution_run(void *context) {
   const odn_execution *execution = (const odn_execution *)context;
   odn_failure *failure = execution->failure;
   if (failure->status != dnnl_success) return;
-  if (execution->concurrent) ck_parallel_for(execution->stage_count, 1, odn_execution_share, context);
+  // The caller's own OpenMP keeps its count; threads of the pool have no use for another than 1.
+  const int former = odn_thread_count();
+  ck_parallel_for(execution->lane_count, 1, odn_execution_run_lanes, context);
+  if (former != 1) odn_set_thread_count(former);
   for (int i = 0; i < execution->stage_count; i++) {
-    odn_stage *stage = &execution->stages[i];
-    if (!execution->concurrent) odn_stage_run(stage, execution->stream);
-    if (stage->status != dnnl_success) {
-      failure->status = stage->status;
+    if (execution->stages[i].status != dnnl_success) {
+      failure->status = execution->stages[i].status;
       failure->execution = context;
+      execution->stages[i].status = dnnl_success;
       return;
     }
   }

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 
 ROWS, BATCH, STEPS, SEED = 640, 64, 200, 3
-cache = pathlib.Path(os.environ.get("PEERS_CACHE", pathlib.Path.home() / ".cache/backprop-peers"))
-mnist = np.load(cache / "mnist/mnist.npz")
-images, labels = mnist["x_train"][:ROWS].reshape(ROWS, 784), mnist["y_train"][:ROWS]
+# scripts/fetch-data mnist puts them there.
+mnist = pathlib.Path(os.environ.get("BACKPROP_DATA", pathlib.Path.home() / ".cache/backprop")) / "mnist"
+images = np.fromfile(mnist / "train-images-idx3-ubyte", "uint8", count=ROWS * 784, offset=16).reshape(ROWS, 784)
+labels = np.fromfile(mnist / "train-labels-idx1-ubyte", "uint8", count=ROWS, offset=8)
 rng = np.random.default_rng(SEED)
 passes = STEPS * BATCH // ROWS
 order = np.concatenate([rng.permutation(ROWS) for _ in range(passes)]).astype("int32").reshape(STEPS, BATCH)
