@@ -79,9 +79,10 @@ def show(results, bench):
     ours = next((r for r in results if r["arm"] == OURS), None)
     unit, scale = ("ms", 1e3) if results[0]["median_s"] < 0.05 or "step" == results[0]["unit"].split()[-1] else ("s", 1)
     print(f"{bench}, {unit} {results[0]['unit']}; medians over {results[0]['rounds']} rounds, {results[0]['threads']} threads")
-    print(f"{'':20s} {'median':>9s} {'least':>9s} {'ours/it':>8s} {'memory':>9s}  accuracy")
+    print(f"{'':20s} {'median':>9s} {'least':>9s} {'ours/it':>8s} {'by least':>8s} {'memory':>9s}  accuracy")
     for r in sorted(results, key=lambda r: r["median_s"]):
-        ratio = f"{ours['median_s'] / r['median_s']:8.3f}" if ours and r is not ours else " " * 8
+        compared = ours is not None and r is not ours
+        ratio = " ".join(f"{ours[field] / r[field]:8.3f}" if compared else " " * 8 for field in ("median_s", "min_s"))
         accuracy = f"{r['accuracy']:.4f}" if r.get("accuracy") is not None else ""
         print(f"{r['arm']:20s} {r['median_s'] * scale:9.4g} {r['min_s'] * scale:9.4g} {ratio} {r['peak_rss_mb']:6.0f} MB  {accuracy}")
 

@@ -29,7 +29,13 @@ enum CommandLineTool {
     var place = name
     do {
       let code = try run(arguments, &place)
-      try StandardOutput.check()
+      do {
+        try StandardOutput.check()
+      } catch {
+        StandardError.writeLine("\(name): error: \(error)")
+        // Who interrupted asks first whether that worked.
+        return code == .success ? ExitCode.failure.value : code.value
+      }
       return code.value
     } catch let error as UsageError {
       StandardError.writeLine("\(name): error: \(error)\nTry '\(place) --help'.")

@@ -22,19 +22,23 @@ enum Interruption {
   }
 
   /// From here on signals are noted instead of ending the process; also those that shells have jobs in the background
-  /// ignore, for who sends them there means it.
+  /// ignore, for who sends them there means it. They are let through as well: a program that starts this one from a
+  /// thread of Dispatch hands down its mask, under which they would wait for ever.
   static func watch() {
     // Made here: a handler is no place for the first use of a global.
     received.store(0, ordering: .relaxed)
-    var signals = sigset_t()
-    sigemptyset(&signals)
+    var watched = sigset_t()
+    sigemptyset(&watched)
     for number in [SIGINT, SIGTERM] {
       _ = Foundation.signal(number) { Interruption.note($0) }
-      sigaddset(&signals, number)
+      sigaddset(&watched, number)
     }
-    // Programs that start others from a thread of Dispatch, where signals are blocked, have them blocked there too.
-    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    pthread_sigmask(SIG_UNBLOCK, &watched, nil)
   }
+
+  /// From here on writing to a pipe that nobody reads fails instead of ending the process: Ctrl-C under
+  /// `backprop train --output FILE | tee LOG` ends tee as well, and the line that tells of it must not lose the model.
+  static func outlivePipes() { _ = Foundation.signal(SIGPIPE, SIG_IGN) }
 
   /// Runs inside the signal handler: nothing but an atomic and two system calls.
   private static func note(_ number: Int32) {
@@ -48,8 +52,9 @@ enum Interruption {
   final class Watcher: Callback, @unchecked Sendable {
     private func look() { if Interruption.signal != nil { model?.stopTraining = true } }
 
-    // A signal may come before the first step: between loading and training, or while the step is compiled.
-    override func onEpochBegin(_ epoch: Int) { look() }
+    // Not where an epoch begins: it would end without a step and report numbers of nothing. Who interrupts there gets one
+    // step more.
+    override func onEpochEnd(_ epoch: Int, _ logs: Logs) { look() }
     override func onTrainBatchEnd(_ batch: Int, _ logs: () -> Logs) { look() }
   }
 }

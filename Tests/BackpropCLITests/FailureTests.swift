@@ -41,6 +41,11 @@ import Testing
     Case(
       arguments: ["train", "--data", "-"], input: "a,b,c\n1,2,0\n3,x,1\n",
       message: "standard input: line 3, column 2: expected a number for 'b', found 'x'"),
+    // The first line is taken for a header, as it is no row of numbers.
+    Case(
+      arguments: ["train", "--data", "-"], input: "1;2;0\n3;4;1\n",
+      message:
+        "standard input: line 2, column 1: expected a number for '1;2;0', found '3;4;1'; try delimiter \";\""),
     Case(
       arguments: ["train", "--data", "-"], input: "1,nan,0\n3,4,1\n",
       message: "standard input: the inputs hold nan in row 0; leave the row out or replace the value"),
@@ -75,6 +80,16 @@ import Testing
     #expect(result.errors == "backprop: error: \(failure.message)\n")
     #expect(result.output == "")
     #expect(clock.now - start < .seconds(5))
+  }
+
+  @Test("a network that doesn't fit in memory") func memory() throws {
+    let result = try backprop(["train", "--hidden", "1000000,1000000"])
+    #expect(result.status == 1)
+    #expect(result.output == "")
+    #expect(
+      result.errors.hasPrefix(
+        "backprop: error: --hidden 1000000,1000000: 1e+12 parameters take 16001 GB to train, "))
+    #expect(result.errors.hasSuffix(" GB; choose fewer units\n"))
   }
 
   @Test("MNIST that isn't there: what fetches it") func missingMNIST() throws {

@@ -91,7 +91,7 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--epochs", "ten"], "--epochs: expected a whole number, got 'ten'"),
     (["--epochs", "99999999999999999999"], "--epochs: expected a whole number, got '99999999999999999999'"),
     (["--epochs="], "--epochs: expected a whole number, got nothing"),
-    (["--batch-size", "0"], "--batch-size: expected a whole number of at least 1, got '0'"),
+    (["--batch-size", "0"], "--batch-size: expected a whole number from 1 to 1000000000, got '0'"),
     (["--learning-rate", "0"], "--learning-rate: expected a number above 0, got '0'"),
     (["--learning-rate", "nan"], "--learning-rate: expected a number, got 'nan'"),
     (
@@ -104,6 +104,11 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--optimizer", "x"], "--optimizer: expected one of sgd, adam, adamw, rmsprop, adagrad, got 'x'"),
     (["--activation", "rleu"], "--activation: unknown value 'rleu'; did you mean 'relu'?"),
     (["--log", "jason"], "--log: unknown value 'jason'; did you mean 'json'?"),
+    (
+      ["--batch-size", "\(Int.max)"],
+      "--batch-size: expected a whole number from 1 to 1000000000, got '\(Int.max)'"
+    ),
+    (["--task", "classify"], "--task: expected one of auto, classification, regression, got 'classify'"),
     (["--log", "xml"], "--log: expected one of plain, json, quiet, got 'xml'"),
     (
       ["--hidden", "64,,8"],

@@ -33,6 +33,9 @@ final class Program {
     return ""
   }()
 
+  /// More epochs than a test waits for, and few enough that what a killed test run leaves behind ends by itself.
+  static let many = "20000"
+
   private let process = Process()
   /// Is gone when nobody holds it.
   private let folder: TemporaryFolder

@@ -126,6 +126,12 @@ struct KerasFileTests {
     try second.save(folder.path + "/b.keras")
     #expect(try Self.config(folder.path + "/a.keras") == Self.config(folder.path + "/b.keras"))
     #expect(folder.names == ["a.keras", "b.keras"])
+    // Each of these keeps a Keras of before it came from reading the file, though it says nothing.
+    let text = String(decoding: JSONWriter.write(try Self.config(folder.path + "/a.keras")), as: UTF8.self)
+    for key in ["input_axes", "quantization_config", "lora_rank", "ragged", "optional", "renorm", "shared_object_id"] {
+      #expect(!text.contains("\"\(key)\""), "\(key)")
+    }
+    #expect(!text.contains("\"gradient_accumulation_steps\": null"))
   }
 
   static func config(_ path: String) throws -> ConfigValue {

@@ -27,7 +27,7 @@ struct EvaluateCommand: Command {
   let log = LogOptions()
 
   @Operand("FILE", "a model, as saved by train --output or by Keras 3 (.keras)") var file: String
-  @Option("batch-size", "N", "the rows that are computed at a time", must: .positive) var batchSize = 256
+  @Option("batch-size", "N", "the rows that are computed at a time", must: .rows) var batchSize = 256
 
   func validate() throws { try data.validate() }
 

@@ -41,7 +41,7 @@ struct PredictCommand: Command {
     "a column of a CSV file to leave out: none, first, last, its number from 1, or its name in the header")
   var label = LabelColumn.none
 
-  @Option("batch-size", "N", "the rows that are computed at a time", must: .positive) var batchSize = 256
+  @Option("batch-size", "N", "the rows that are computed at a time", must: .rows) var batchSize = 256
 
   func run() throws -> ExitCode {
     let file = try ModelFile(self.file)

@@ -27,7 +27,7 @@ struct SummaryCommand: Command {
   let log = LogOptions()
 
   @Operand("FILE", "a model, as saved by train --output or by Keras 3 (.keras)") var file: String? = nil
-  @Option("batch-size", "N", "the rows of the training step whose cost is shown", must: .positive)
+  @Option("batch-size", "N", "the rows of the training step whose cost is shown", must: .rows)
   var batchSize = 32
 
   func validate() throws { try data.validate() }

@@ -69,6 +69,7 @@ struct TrainCommand: Command {
     let reporter = TrainingReporter(log.format)
     reporter.begin(loaded.title, parts, task, model)
     Interruption.watch()
+    if output != nil { Interruption.outlivePipes() }
     let stopping = training.patience.map { EarlyStopping(patience: $0, restoreBestWeights: true) }
     let callbacks: [Callback] = [Interruption.Watcher(), reporter] + (stopping.map { [$0] } ?? [])
     try model.fit(

@@ -1,4 +1,5 @@
 import Backprop
+import Foundation
 
 /// Units of the hidden layers, as `64,64`; `none` for no hidden layer.
 struct HiddenUnits: ArgumentValue, Equatable {
@@ -45,6 +46,14 @@ enum LearningTask: Equatable {
   /// Labels are 0..<classes.
   case classification(classes: Int)
   case regression
+
+  /// The numbers that come out for a row.
+  var outputs: Int {
+    switch self {
+    case .classification(let classes): classes
+    case .regression: 1
+    }
+  }
 
   /// More classes than this are taken for quantities unless one says so.
   private static let mostClasses = 1000
@@ -111,7 +120,10 @@ struct NetworkOptions: ParameterGroup {
   var task = TaskChoice.auto
 
   /// A network for rows of `width` numbers.
+  ///
+  /// - Throws: ``CommandError`` when training it takes more memory than there is.
   func makeModel(width: Int, for task: LearningTask, seed: Int) throws -> Sequential {
+    try checkMemory(widths: [width] + hidden.units + [task.outputs])
     let activation = try ActivationFunction(named: self.activation.name)
     return Sequential(seed: seed) {
       Input([width])
@@ -125,5 +137,17 @@ struct NetworkOptions: ParameterGroup {
       case .regression: Dense(1)
       }
     }
+  }
+
+  /// Each parameter is there four times: itself, its gradient, and two averages of the optimizer.
+  private func checkMemory(widths: [Int]) throws {
+    let parameters = zip(widths, widths.dropFirst()).reduce(0.0) { $0 + (Double($1.0) + 1) * Double($1.1) }
+    let needed = parameters * 4 * 4
+    let memory = Double(ProcessInfo.processInfo.physicalMemory)
+    if needed <= memory { return }
+    func gigabytes(_ bytes: Double) -> String { String(format: "%.0f GB", bytes / 1e9) }
+    throw CommandError(
+      "--hidden \(hidden.argument): \(String(format: "%.3g", parameters)) parameters take \(gigabytes(needed)) to "
+        + "train, this machine has \(gigabytes(memory)); choose fewer units")
   }
 }

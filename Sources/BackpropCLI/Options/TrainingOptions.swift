@@ -21,7 +21,7 @@ struct TrainingOptions: ParameterGroup {
   @Option("epochs", "N", "how many times to go over all rows", must: .positive)
   var epochs = 20
 
-  @Option("batch-size", "N", "the rows of one step", must: .positive)
+  @Option("batch-size", "N", "the rows of one step", must: .rows)
   var batchSize = 32
 
   @Option("optimizer", "NAME", "what turns gradients into new weights.")

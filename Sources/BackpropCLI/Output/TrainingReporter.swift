@@ -52,8 +52,6 @@ final class TrainingReporter: Callback, @unchecked Sendable {
   }
 
   override func onEpochEnd(_ epoch: Int, _ logs: Logs) {
-    // An epoch that a signal ended before its first step has nothing to tell.
-    guard stepsOfEpoch > 0 else { return }
     epochs += 1
     guard format == .json else { return }
     var object = JSON.object([("event", "epoch"), ("epoch", .integer(epoch + 1))])

@@ -70,6 +70,10 @@ struct Condition<Value: ArgumentValue>: Sendable {
 
 extension Condition<Int> {
   static let positive = Condition(expected: "a whole number of at least 1") { $0 >= 1 }
+  /// With room to add to them.
+  static let rows = Condition(expected: "a whole number from 1 to 1000000000") {
+    (1...1_000_000_000).contains($0)
+  }
 }
 
 extension Condition<Int?> {

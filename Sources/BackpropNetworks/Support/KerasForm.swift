@@ -82,7 +82,10 @@ extension KerasForm {
     let object = try KerasObject(from: decoder)
     self.init(stringLiteral: object.className)
     _ = try resolved()
-    self.init(className: className, config: Self.defaults(of: kind).merging(object.config) { $1 })
+    let defaults = Self.defaults(of: kind)
+    // Arguments of a newer Keras that say nothing: written again, they would keep an older one from reading the file.
+    let given = object.config.filter { $0.value != .null || defaults[$0.key] != nil }
+    self.init(className: className, config: defaults.merging(given) { $1 })
     try checkArguments()
   }
 
