@@ -21,9 +21,11 @@ let package = Package(
     .target(name: "BackpropTensors", dependencies: ["CKernels", "OneDNN"]),
     .target(name: "BackpropNetworks", dependencies: ["BackpropTensors"]),
     .target(
-      name: "BackpropData", dependencies: ["BackpropTensors", "CZlib"],
+      name: "BackpropData", dependencies: ["BackpropTensors", "CFiles", "CZlib"],
       resources: [.embedInCode("Resources/digits.idx.gz")],
       linkerSettings: [.linkedLibrary("z")]),
+    // System calls that Swift can't import.
+    .target(name: "CFiles"),
     // No pkgConfig: it would put the system's library folder before that of another oneDNN.
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(

@@ -5,7 +5,10 @@ enum CommandLineTool {
   static let name = "backprop"
   /// Every command, in the order of the help page.
   static var commands: [any Command.Type] {
-    [TrainCommand.self, EvaluateCommand.self, PredictCommand.self, SummaryCommand.self]
+    [
+      TrainCommand.self, EvaluateCommand.self, PredictCommand.self, SummaryCommand.self, InspectCommand.self,
+      ConvertCommand.self,
+    ]
   }
 
   private static let abstract = "train neural networks and use them"

@@ -11,10 +11,15 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   private let fields: [String: ConfigValue]
 
   var testDescription: String { name }
-  var path: String { fixture("\(name).keras") }
+  var path: String { fixture(name.hasSuffix(".h5") ? name : "\(name).keras") }
 
-  static let all: [KerasCase] = {
-    let path = fixture("../keras_files.json")
+  /// A whole model in a `.keras` file.
+  static let all = read("keras_files")
+  /// Weights alone, and a model of the older format; names are those of the files.
+  static let weights = read("weight_files")
+
+  private static func read(_ json: String) -> [KerasCase] {
+    let path = fixture("../\(json).json")
     guard let bytes = try? bytes(of: path), let value = try? JSONParser.parse(bytes, name: path),
       case .object(let fields) = value
     else { fatalError("can't read \(path)") }
@@ -22,7 +27,7 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
       guard case .object(let fields) = element else { fatalError("a case that isn't an object") }
       return KerasCase(name: fields["name"]!.text!, fields: fields)
     }
-  }()
+  }
 
   func has(_ key: String) -> Bool { fields[key] != nil }
   func number(_ key: String) -> Double { fields[key]!.double! }

@@ -1,3 +1,5 @@
+import CFiles
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -9,77 +11,105 @@
 /// A file that gets its name once it is whole and on the disk: everything that the library writes for keeps goes
 /// through here.
 ///
-/// The bytes go to a temporary file in the same folder, which is synchronised and then renamed; then the folder is
-/// synchronised. Until the rename, what stood there before stays as it was, and when anything fails the temporary file
-/// is removed.
+/// The bytes go to a temporary file in the same folder, which is synchronised and changes places with the old file; then
+/// the folder is synchronised, and the old file goes. When any of this fails the old file is, or is put back, in its
+/// place, the temporary file is removed, and the error says what failed. What a killed process left behind is removed by
+/// the next save under the same name.
 package final class AtomicFile {
   /// The path as it was given, for messages.
   private let name: String
   private let target: String
   private let temporary: String
-  private let descriptor: Int32
-  private let folder: Int32
+  private let exists: Bool
+  private let folder: OpenFolder
+  private let descriptor: OpenDescriptor
 
   /// Writes a file through `body`.
   ///
-  /// - Throws: ``DataError`` with the path and the system's reason, or what `body` throws.
+  /// - Throws: ``DataError`` with the path and the system's reason, or what `body` throws; the old file is there then.
   package static func write(to path: String, _ body: (AtomicFile) throws -> Void) throws {
     let file = try AtomicFile(path)
     do {
       try body(file)
       try file.commit()
     } catch {
-      unlink(file.temporary)
-      throw error
+      throw file.discarding(after: error)
     }
   }
 
   /// Finds out whether a file could be written to `path`, before hours of work: makes the temporary file and removes it.
   package static func checkWritable(_ path: String) throws {
     let file = try AtomicFile(path)
-    unlink(file.temporary)
+    try file.call("remove the temporary file") { unlink(file.temporary) }
   }
 
   private init(_ path: String) throws {
     name = path
-    // A link stays a link: the file it leads to is replaced.
-    var isRegular = true
-    var mode: mode_t = 0o666
-    var exists = false
     var status = stat()
-    if stat(path, &status) == 0 {
-      exists = true
-      isRegular = status.st_mode & S_IFMT == S_IFREG
-      mode = status.st_mode & 0o777
-    }
-    guard !path.isEmpty, path.utf8.last != UInt8(ascii: "/"), isRegular else {
+    exists = stat(path, &status) == 0
+    guard exists || errno == ENOENT || errno == ENOTDIR else { throw failure(path, "look at what is there") }
+    let isFolder = path.utf8.last == UInt8(ascii: "/") || (exists && status.st_mode & S_IFMT == S_IFDIR)
+    guard !path.isEmpty, !isFolder, !exists || status.st_mode & S_IFMT == S_IFREG else {
       throw DataError(
         file: path, place: .wholeFile, expected: "the path of a file to write",
-        found: status.st_mode & S_IFMT == S_IFDIR || path.utf8.last == UInt8(ascii: "/")
-          ? "a folder" : path.isEmpty ? "an empty path" : "something that isn't a regular file")
+        found: isFolder ? "a folder" : path.isEmpty ? "an empty path" : "something that isn't a regular file")
     }
-    let target = exists ? resolved(path) : path
-    let parent =
-      target.lastIndex(of: "/").map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? "."
-
-    let folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folder >= 0 else { throw failure(path, "open the folder \(parent)") }
-    // Not mkstemp, which would keep the file from everybody but its owner.
-    let temporary = "\(target).\(UInt64.random(in: .min ... .max)).tmp"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else {
-      let error = failure(path, "make a temporary file beside it")
-      close(folder)
-      throw error
+    // A link stays a link: the file it leads to is replaced.
+    target = exists ? try resolved(path) : path
+    let (parent, base) = Self.split(target)
+    folder = try OpenFolder(parent, for: path)
+    try folder.removeAbandoned(of: base)
+    (temporary, descriptor) = try Self.makeTemporary(beside: target, for: path)
+    guard exists else { return }
+    do {
+      // Who may read the old file may read the new one.
+      var own = stat()
+      try call("look at the temporary file") { fstat(descriptor.number, &own) }
+      if own.st_mode & 0o777 != status.st_mode & 0o777 {
+        try call("take over its permissions") { fchmod(descriptor.number, status.st_mode & 0o777) }
+      }
+    } catch {
+      throw discarding(after: error)
     }
-    (self.target, self.temporary, self.folder, self.descriptor) = (target, temporary, folder, descriptor)
-    // Who may read the old file may read the new one; that this fails on some file systems is no reason not to write.
-    if exists { _ = fchmod(descriptor, mode) }
   }
 
-  deinit {
-    close(descriptor)
-    close(folder)
+  private static func split(_ path: String) -> (parent: String, base: String) {
+    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+    let parent = slash == path.startIndex ? "/" : String(path[..<slash])
+    return (parent, String(path[path.index(after: slash)...]))
+  }
+
+  /// A new file that this process holds a lock on: by the lock others know that somebody is still writing it.
+  private static func makeTemporary(beside target: String, for path: String) throws -> (
+    String, OpenDescriptor
+  ) {
+    while true {
+      // Not mkstemp, which would keep the file from everybody but its owner.
+      let temporary = "\(target).\(OpenFolder.randomMark()).tmp"
+      let number = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+      guard number >= 0 else { throw failure(path, "make a temporary file beside it") }
+      let descriptor = OpenDescriptor(number)
+      do {
+        if try isLocked(descriptor, for: path) { return (temporary, descriptor) }
+      } catch {
+        unlink(temporary)
+        throw error
+      }
+    }
+  }
+
+  /// Locks a new file; false where another save under this name came first, took it for abandoned and removed it.
+  private static func isLocked(_ descriptor: OpenDescriptor, for path: String) throws -> Bool {
+    if flock(descriptor.number, LOCK_EX | LOCK_NB) != 0 {
+      if errno == EWOULDBLOCK { return false }
+      // Some network file systems have no locks; there nothing is taken for abandoned either.
+      guard [EOPNOTSUPP, ENOLCK, ENOSYS].contains(errno) else {
+        throw failure(path, "lock its temporary file")
+      }
+    }
+    var status = stat()
+    guard fstat(descriptor.number, &status) == 0 else { throw failure(path, "look at its temporary file") }
+    return status.st_nlink > 0
   }
 
   package func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
@@ -89,19 +119,144 @@ package final class AtomicFile {
     while !rest.isEmpty {
       // Linux writes no more than 2^31 - 4096 bytes at once, macOS refuses more than 2^31 - 1.
       let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-      let count = writeBytes(descriptor, part.baseAddress, part.count)
+      let count = writeBytes(descriptor.number, part.baseAddress, part.count)
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw failure(name, "write \(rest.count) more bytes") }
       rest = rest.dropFirst(count)
     }
   }
 
+  // MARK: - The end
+
   private func commit() throws {
-    guard fsync(descriptor) == 0 else { throw failure(name, "reach the disk") }
-    guard rename(temporary, target) == 0 else { throw failure(name, "take its name") }
-    // Some file systems can't synchronise a folder, and say so: then the rename is as safe as it gets there.
-    guard fsync(folder) == 0 || errno == EINVAL || errno == ENOTSUP else {
-      throw failure(name, "get its name to the disk")
+    try call("reach the disk") { fsync(descriptor.number) }
+    let keepsOld = exists ? try exchangeOrRename() : false
+    if !exists { try call("take its name") { rename(temporary, target) } }
+    do {
+      // Some file systems can't synchronise a folder, and say so: then the rename is as safe as it gets there.
+      try call("get its name to the disk", except: [EINVAL, ENOTSUP]) { folder.synchronise() }
+      try call("close its folder") { folder.close() }
+      try call("close it") { descriptor.close() }
+      if keepsOld { try call("remove the old file") { unlink(temporary) } }
+    } catch {
+      if keepsOld { _ = cf_exchange(temporary, target) } else if !exists { unlink(target) }
+      throw error
+    }
+  }
+
+  /// Puts the new file in the old one's place; true where the old one is now under the temporary name.
+  private func exchangeOrRename() throws -> Bool {
+    if cf_exchange(temporary, target) == 0 { return true }
+    guard [EINVAL, ENOSYS, ENOTSUP, ENOENT].contains(errno) else { throw failure(name, "take its name") }
+    try call("take its name") { rename(temporary, target) }
+    return false
+  }
+
+  /// Removes the temporary file; gives `error`, with a word about it where that fails, too.
+  private func discarding(after error: any Error) -> any Error {
+    if unlink(temporary) == 0 || errno == ENOENT { return error }
+    let reason = describeErrno(errno)
+    guard let error = error as? DataError else { return error }
+    return DataError(
+      file: error.file, place: error.place, expected: error.expected, found: error.found,
+      advice: "remove \(temporary), which couldn't be removed (\(reason))")
+  }
+
+  private func call(_ doing: String, except allowed: Set<Int32> = [], _ body: () -> Int32) throws {
+    while body() != 0 {
+      if errno == EINTR { continue }
+      if allowed.contains(errno) { return }
+      throw failure(name, doing)
+    }
+  }
+}
+
+/// A descriptor, closed by its owner.
+private final class OpenDescriptor {
+  private(set) var number: Int32
+
+  init(_ number: Int32) { self.number = number }
+  deinit { _ = close() }
+
+  /// Once; the second time there is nothing to close. An interrupted `close` has closed it on Linux.
+  func close() -> Int32 {
+    defer { number = -1 }
+    return number < 0 ? 0 : closeDescriptor(number)
+  }
+}
+
+#if canImport(Darwin)
+  private typealias FolderStream = UnsafeMutablePointer<DIR>
+#else
+  private typealias FolderStream = OpaquePointer
+#endif
+
+/// The folder that a file is written to.
+private final class OpenFolder {
+  private var stream: FolderStream?
+  private let parent: String
+  private let path: String
+
+  init(_ parent: String, for path: String) throws {
+    (self.parent, self.path) = (parent, path)
+    stream = opendir(parent)
+    guard stream != nil else { throw failure(path, "open the folder \(parent)") }
+  }
+
+  deinit { _ = close() }
+
+  func close() -> Int32 {
+    guard let stream else { return 0 }
+    self.stream = nil
+    return closedir(stream)
+  }
+
+  func synchronise() -> Int32 { stream.map { fsync(dirfd($0)) } ?? 0 }
+
+  /// What makes the name of a temporary file its own: sixteen hexadecimal digits.
+  static func randomMark() -> String {
+    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+    return String(repeating: "0", count: markLength - digits.count) + digits
+  }
+
+  private static let markLength = 16
+
+  /// Removes temporary files for `base` that no process holds a lock on: whoever wrote them was killed.
+  func removeAbandoned(of base: String) throws {
+    for name in try names() {
+      guard name.hasPrefix("\(base)."), name.hasSuffix(".tmp"),
+        name.utf8.count == base.utf8.count + Self.markLength + 5,
+        name.dropFirst(base.count + 1).prefix(Self.markLength).allSatisfy(\.isHexDigit)
+      else { continue }
+      let file = "\(parent)/\(name)"
+      let number = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+      // Gone meanwhile, or somebody else's.
+      if number < 0, [ENOENT, EACCES, ELOOP].contains(errno) { continue }
+      guard number >= 0 else { throw failure(path, "look at the abandoned file \(file)") }
+      let descriptor = OpenDescriptor(number)
+      if flock(descriptor.number, LOCK_EX | LOCK_NB) != 0 {
+        if [EWOULDBLOCK, EOPNOTSUPP, ENOLCK, ENOSYS].contains(errno) { continue }
+        throw failure(path, "lock the abandoned file \(file)")
+      }
+      guard unlink(file) == 0 || errno == ENOENT || errno == EACCES || errno == EPERM else {
+        throw failure(path, "remove the abandoned file \(file)")
+      }
+    }
+  }
+
+  private func names() throws -> [String] {
+    guard let stream else { return [] }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        guard errno == 0 else { throw failure(path, "read the folder \(parent)") }
+        return names
+      }
+      withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        let size = MemoryLayout.size(ofValue: pointer.pointee)
+        pointer.withMemoryRebound(to: CChar.self, capacity: size) { names.append(String(cString: $0)) }
+      }
     }
   }
 }
@@ -111,13 +266,15 @@ private func failure(_ path: String, _ doing: String) -> DataError {
 }
 
 /// `path` with its links followed.
-private func resolved(_ path: String) -> String {
-  guard let real = realpath(path, nil) else { return path }
+private func resolved(_ path: String) throws -> String {
+  guard let real = realpath(path, nil) else { throw failure(path, "follow its links") }
   defer { free(real) }
   return String(cString: real)
 }
 
-/// The system's `write`, whose name the method has.
+/// The system's `write` and `close`, whose names methods have.
 private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
   write(descriptor, bytes, count)
 }
+
+private func closeDescriptor(_ descriptor: Int32) -> Int32 { close(descriptor) }

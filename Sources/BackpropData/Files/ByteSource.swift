@@ -77,6 +77,9 @@ package final class FileSource: ByteSource {
 
   package var mostRemaining: Int { size - position }
 
+  /// For calls of the system that take the open file.
+  func withDescriptor<Result>(_ body: (Int32) throws -> Result) rethrows -> Result { try body(descriptor) }
+
   package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     // Never past the size seen at the start: what a writer appends meanwhile belongs to the next reader.
     let wanted = min(buffer.count, size - position)

@@ -1,4 +1,5 @@
 import BackpropData
+import BackpropTensors
 
 /// A stretch of bytes that are read where they are needed: of a file, or in memory. Offsets count from its start.
 ///
@@ -13,6 +14,7 @@ struct ByteRegion {
   private enum Backing {
     case memory([UInt8])
     case file(FileSource)
+    case mapped(MappedFile)
   }
 
   init(_ bytes: [UInt8], name: String) {
@@ -23,6 +25,12 @@ struct ByteRegion {
   init(path: String) throws {
     let file = try FileSource(path)
     self.init(name: path, count: file.size, backing: .file(file), base: 0)
+  }
+
+  /// The same without reading: tensors share the file's pages where they are aligned for them. See ``MappedFile``.
+  init(mapping path: String) throws {
+    let file = try MappedFile(path)
+    self.init(name: path, count: file.bytes.count, backing: .mapped(file), base: 0)
   }
 
   private init(name: String, count: Int, backing: Backing, base: Int) {
@@ -43,6 +51,9 @@ struct ByteRegion {
     switch backing {
     case .memory(let bytes): buffer.copyBytes(from: bytes[(base + offset)..<(base + offset + buffer.count)])
     case .file(let file): try file.read(at: base + offset, into: buffer)
+    case .mapped(let file):
+      let start = base + offset
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + buffer.count]))
     }
   }
 
@@ -52,6 +63,25 @@ struct ByteRegion {
       try read(at: offset, into: UnsafeMutableRawBufferPointer(buffer))
       filled = count
     }
+  }
+
+  /// Elements that lie at `offset` in row-major order, little-endian: copied, or in place where the file is mapped and
+  /// they begin at a multiple of 64 bytes in memory, as kernels expect.
+  func tensor(at offset: Int, _ type: TensorType) throws -> Tensor {
+    let count = type.byteCount
+    try check(offset, count, "\(count) bytes")
+    if case .mapped(let file) = backing, count > 0, type.dtype != .bool {
+      let start = file.bytes.baseAddress! + base + offset
+      if Int(bitPattern: start) % 64 == 0 {
+        return Tensor(
+          Storage(bytes: start, byteCount: count, owner: file), shape: type.shape, dtype: type.dtype)
+      }
+    }
+    let storage = Storage(byteCount: count)
+    let bytes = UnsafeMutableRawBufferPointer(start: storage.bytes, count: count)
+    if count > 0 { try read(at: offset, into: bytes) }
+    if type.dtype == .bool { normaliseBooleans(bytes) }
+    return Tensor(storage, shape: type.shape, dtype: type.dtype)
   }
 
   /// Hands out all bytes in order, a mebibyte at a time.
@@ -77,4 +107,9 @@ struct ByteRegion {
       throw failure(at: offset, expected: what(), found: "the end at \(self.count)")
     }
   }
+}
+
+/// Booleans are 0 or 1, whatever a file holds.
+func normaliseBooleans(_ bytes: UnsafeMutableRawBufferPointer) {
+  for index in bytes.indices where bytes[index] > 1 { bytes[index] = 1 }
 }

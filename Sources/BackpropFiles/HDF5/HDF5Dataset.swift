@@ -112,11 +112,7 @@ struct HDF5Dataset {
           file: region.name, place: .part(path), expected: "filters on chunks alone",
           found: "a filter on the whole")
       }
-      let storage = Storage(byteCount: size)
-      let bytes = UnsafeMutableRawBufferPointer(start: storage.bytes, count: size)
-      if size > 0 { try region.read(at: offset, into: bytes) }
-      if dtype == .bool { normaliseBooleans(bytes) }
-      return Tensor(storage, shape: Shape(shape), dtype: dtype)
+      return try region.tensor(at: size > 0 ? offset : 0, TensorType(Shape(shape), dtype))
     case .chunked(let tree, let chunk):
       let reader = HDF5ChunkReader(
         region: region, path: path, shape: shape, chunk: chunk, elementSize: type.byteCount, filters: filters)
@@ -127,9 +123,4 @@ struct HDF5Dataset {
       return Tensor(storage, shape: Shape(shape), dtype: dtype)
     }
   }
-}
-
-/// Kernels take a bool to be 0 or 1; a file may say otherwise.
-private func normaliseBooleans(_ bytes: UnsafeMutableRawBufferPointer) {
-  for index in bytes.indices where bytes[index] > 1 { bytes[index] = 1 }
 }

@@ -30,8 +30,8 @@ extension Model {
 }
 
 extension Sequential {
-  /// Reads a model from a `.keras` file that ``Model/save(_:)`` or Keras 3 wrote, with its weights, compiled as it was,
-  /// with the optimizer's state.
+  /// Reads a model from a `.keras` file that ``Model/save(_:)`` or Keras 3 wrote, or from an `.h5` file that holds a whole
+  /// model, as Keras 2 wrote them: with its weights, compiled as it was, with the optimizer's state.
   ///
   /// A file can't make code run: layers are made by name from those that are known here, `Lambda` is refused.
   ///
@@ -89,21 +89,13 @@ package enum KerasFile {
     archive.add(KerasPaths.metadata, JSONWriter.write(metadata))
     archive.add(KerasPaths.config, JSONWriter.write(config))
     archive.add(KerasPaths.weights, HDF5Writer.pieces(weights))
-    let pieces = archive.pieces()
-    try AtomicFile.write(to: path) { file in
-      for piece in pieces { try piece.withBytes { try file.write($0) } }
-    }
+    try FilePiece.write(archive.pieces(), to: path)
   }
 
   static func read(_ path: String, seed: Int) throws -> (model: Sequential, warnings: [String]) {
     let region = try ByteRegion(path: path)
     let first = try region.bytes(at: 0, count: min(region.count, 8))
-    guard first != HDF5Superblock.signature else {
-      throw DataError(
-        file: path, place: .wholeFile, expected: "a .keras file",
-        found: "an HDF5 file, as Keras 2 wrote models",
-        advice: "save it from Keras 3 under a name that ends in .keras")
-    }
+    if first == HDF5Superblock.signature { return try LegacyKerasFile(region).model(seed: seed) }
     let archive = try ZipArchive(region)
     func contents(_ name: String) throws -> ByteRegion {
       guard let member = archive.member(name) else {

@@ -19,20 +19,37 @@ struct KerasModelReader {
   mutating func model(config: [UInt8], weights: ByteRegion, seed: Int) throws -> Sequential {
     let name = "\(file): \(KerasPaths.config)"
     let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
-    let reader = try HDF5Reader(weights)
+    let reader = KerasWeightReader(file: try HDF5Reader(weights))
+    let model = try build(top, reader.file, seed: seed) { try reader.read(into: $0) }
+    if case .object(let config)? = top.fields["compile_config"], !config.isEmpty {
+      try compile(model, config, reader)
+    }
+    return model
+  }
 
+  /// A model whose configuration is an attribute of an HDF5 file, with its weights elsewhere than in `.keras` files.
+  mutating func model(
+    config: [UInt8], legacy reader: HDF5Reader, seed: Int, read: (Sequential) throws -> Void
+  ) throws -> Sequential {
+    let name = "\(file): \(LegacyKerasFile.config)"
+    let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
+    return try build(top, reader, seed: seed, read: read)
+  }
+
+  private mutating func build(
+    _ top: KerasConfigObject, _ weights: HDF5Reader, seed: Int, read: (Sequential) throws -> Void
+  ) throws -> Sequential {
     // An element of a weight is at most eight bytes, whatever the file stores.
-    let elements = reader.datasets.values.reduce(0) { $0 + (product($1.shape) ?? 0) }
+    let elements = weights.datasets.values.reduce(0) { $0 + (product($1.shape) ?? 0) }
     let budget = WeightBudget(bytes: min(elements, 1 << 50) * 8)
     let model: Sequential
     do {
       model = try WeightBudget.$current.withValue(budget) { try sequential(top, seed: seed) }
     } catch let error as ModelError {
       throw DataError(
-        file: name, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
+        file: top.file, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
     }
-    try KerasWeightReader(file: reader).read(into: model)
-    try compile(model, top, reader)
+    try read(model)
     return model
   }
 
@@ -105,8 +122,11 @@ struct KerasModelReader {
 
   // MARK: - Compiling
 
-  private mutating func compile(_ model: Sequential, _ top: KerasConfigObject, _ reader: HDF5Reader) throws {
-    guard case .object(let config)? = top.fields["compile_config"], !config.isEmpty else { return }
+  /// - Parameter optimizer: where its state lies, in order, elsewhere than in `.keras` files.
+  mutating func compile(
+    _ model: Sequential, _ config: [String: ConfigValue], _ reader: KerasWeightReader,
+    optimizer places: [String]? = nil
+  ) throws {
     do {
       try model.compile(config: config)
     } catch let error as ModelError {
@@ -114,7 +134,7 @@ struct KerasModelReader {
       return
     }
     guard let optimizer = model.optimizer else { return }
-    if let reason = try KerasWeightReader(file: reader).read(into: optimizer, of: model) {
+    if let reason = try reader.read(into: optimizer, of: model, from: places) {
       warnings.append("the optimizer starts afresh: \(reason)")
     }
   }

@@ -37,10 +37,11 @@ struct KerasWeightReader {
 
   /// Takes over the optimizer's state.
   ///
+  /// - Parameter places: the datasets, in order; nil: where `.keras` files have them.
   /// - Returns: why not, where the file's doesn't fit; nothing is changed then but that the slots are there.
-  func read(into optimizer: Optimizer, of model: Model) throws -> String? {
+  func read(into optimizer: Optimizer, of model: Model, from places: [String]? = nil) throws -> String? {
     let group = KerasPaths.variables(of: KerasPaths.optimizer).joined(separator: "/")
-    let found = count(in: group)
+    let found = places?.count ?? count(in: group)
     if found == 0 { return nil }
     // What was compiled but never fitted has a step count and a learning rate at most.
     if found > optimizer.variables.count { optimizer.build(model.trainableWeights) }
@@ -50,7 +51,7 @@ struct KerasWeightReader {
     }
     var values: [Tensor] = []
     for (index, variable) in variables.enumerated() {
-      let place = "\(group)/\(index)"
+      let place = places?[index] ?? "\(group)/\(index)"
       guard let dataset = file.datasets[place] else { return "\(place) is missing" }
       guard dataset.shape == variable.shape.dimensions else {
         return "\(place) has shape \(dataset.shape) where \(variable.name) has \(variable.shape)"
