@@ -19,6 +19,10 @@
   K(ck_sparse_crossentropy_run)                                                                                    \
   K(ck_sparse_crossentropy_gradient_run)                                                                           \
   K(ck_arg_extreme_run)                                                                                            \
+  K(ck_max_pool_run)                                                                                               \
+  K(ck_max_pool_gradient_run)                                                                                      \
+  K(ck_average_pool_run)                                                                                           \
+  K(ck_average_pool_gradient_run)                                                                                  \
   K(ck_random_run)
 
 typedef struct {

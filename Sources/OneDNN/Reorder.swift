@@ -30,13 +30,15 @@ package final class Reorder: Sendable {
     }
   }
 
-  /// From and to any layouts, those oneDNN chose for another primitive included.
+  /// From and to any layouts, those oneDNN chose for another primitive included. With `adding` the destination's former
+  /// values are added.
   init(
-    from source: MemoryDescriptor, to destination: MemoryDescriptor, _ request: @autoclosure () -> String
+    from source: MemoryDescriptor, to destination: MemoryDescriptor, _ request: @autoclosure () -> String,
+    adding: Bool = false
   ) throws(OneDNNError) {
     self.source = source
     self.destination = destination
-    let attributes = try PrimitiveAttributes()
+    let attributes = try PrimitiveAttributes(postOperations: adding ? [.sum()] : [])
     let descriptor = try PrimitiveDescriptor("dnnl_reorder_primitive_desc_create", request()) {
       odn_reorder_primitive_desc_create(
         &$0, Engine.shared.handle, source.handle, destination.handle, attributes.handle)

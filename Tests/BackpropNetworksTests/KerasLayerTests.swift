@@ -6,9 +6,10 @@ import Testing
 @testable import BackpropNetworks
 
 @Suite("Layers as Keras has them") struct KerasLayerTests {
-  static let golden = Golden("layers")
-  static let exact = golden.cases.filter { $0.has("input") }
-  static let random = golden.cases.filter { !$0.has("input") }
+  /// The fixtures of layers.
+  static let goldens = ["layers", "convolutions"].flatMap { Golden($0).cases }
+  static let exact = goldens.filter { $0.has("input") }
+  static let random = goldens.filter { !$0.has("input") }
 
   private static func layer(_ golden: GoldenCase) throws -> Layer {
     let object = golden.values["layer"] as! [String: Any]
@@ -70,10 +71,10 @@ import Testing
 
   @Test("every layer of the registry has goldens and makes its own configuration again")
   func registry() throws {
-    let named = Set(Self.golden.cases.map { ($0.values["layer"] as! [String: Any])["class_name"] as! String })
+    let named = Set(Self.goldens.map { ($0.values["layer"] as! [String: Any])["class_name"] as! String })
     let missing = LayerRegistry.classes.map(\.className).filter { !named.contains($0) }
     #expect(missing == ["InputLayer"])
-    for golden in Self.golden.cases {
+    for golden in Self.goldens {
       let layer = try #require(try Self.layer(golden) as? any ConfigurableLayer)
       try roundTrip(layer)
     }

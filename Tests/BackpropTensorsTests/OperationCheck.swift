@@ -145,7 +145,9 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
     let plain = MatmulOptions(transposeA: options.transposeA, transposeB: options.transposeB)
     let product: Tensor = apply(.contraction(.matmul(plain)), absolute[0], absolute[1])
     return [options.bias ? product + absolute[2] : product]
-  case .cumulation, .indexing: return onAbsolutes()
+  case .cumulation, .indexing, .convolution, .pooling(.average), .pooling(.averageGradient),
+    .pooling(.maxGradient):
+    return onAbsolutes()
   case .binary(.add), .binary(.subtract): return [absolute[0] + absolute[1]]
   case .binary(.remainder): return [absolute[0] + absolute[1]]
   // The last steps are additions: of the largest element and a logarithm, of g and a sum over the row.
@@ -162,6 +164,7 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
   // 1 ± something small, or a zero of the function in the domain: an absolute error of a few units of 1.
   case .unary: return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() + 0.01 : $0 }
   case .binary, .comparison, .selection, .conversion, .reduction, .movement, .normalisation, .ordering,
+    .pooling,
     .sampling, .custom,
     .fused, .continuedMatmul:
     return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() : $0 }

@@ -1,5 +1,6 @@
 extension Graph {
-  /// Matmul reads transposed operands as they lie, and adds the bias and applies relu on the way out.
+  /// Matmul reads transposed operands as they lie; matmul and convolution add the bias and apply relu on the way out, max
+  /// pooling applies relu.
   package func withFusedMatmuls() -> Graph {
     var graph = self
     graph.absorbTransposes()
@@ -31,34 +32,36 @@ extension Graph {
 
   private mutating func absorbEpilogues() {
     for position in nodes.indices {
-      guard case .contraction(.matmul(var options)) = nodes[position].operation,
+      guard !nodes[position].outputs.isEmpty, let epilogue = nodes[position].operation.epilogue,
         type(nodes[position].outputs[0]).dtype == .float32,
         type(nodes[position].outputs[0]).shape.elementCount > 0,
         type(nodes[position].inputs[0]).shape.elementCount > 0
       else { continue }
       let results = Set(results)
-      if !options.bias, options.activation == .none,
+      if epilogue.takesBias, !epilogue.bias, !epilogue.relu,
         let next = soleConsumer(of: nodes[position].outputs[0], results),
         let bias = biasAdded(by: nodes[next], to: nodes[position].outputs[0]), isMade(bias, before: position)
       {
-        options.bias = true
-        merge(next, into: position, .contraction(.matmul(options)), extra: [bias])
+        merge(next, into: position, extra: [bias]) { $0.bias = true }
       }
-      if options.activation == .none, let next = soleConsumer(of: nodes[position].outputs[0], results),
+      if !epilogue.relu, let next = soleConsumer(of: nodes[position].outputs[0], results),
         nodes[next].operation == .unary(.relu)
       {
-        options.activation = .relu
-        merge(next, into: position, .contraction(.matmul(options)), extra: [])
+        merge(next, into: position, extra: []) { $0.relu = true }
       }
     }
     nodes.removeAll { $0.outputs.isEmpty }
   }
 
   /// The earlier node takes the later one's result; the later one is emptied.
-  private mutating func merge(_ next: Int, into position: Int, _ operation: Operation, extra: [ValueID]) {
-    nodes[position].operation = operation
+  private mutating func merge(
+    _ next: Int, into position: Int, extra: [ValueID], _ change: (inout Epilogue) -> Void
+  ) {
+    var epilogue = nodes[position].operation.epilogue!
+    change(&epilogue)
+    nodes[position].operation.apply(epilogue)
     nodes[position].inputs += extra
-    nodes[position].outputs = nodes[next].outputs
+    nodes[position].outputs[0] = nodes[next].outputs[0]
     nodes[next].outputs = []
     nodes[next].inputs = []
   }
@@ -84,5 +87,40 @@ extension Graph {
   private func isMade(_ value: ValueID, before position: Int) -> Bool {
     let producer = nodes.firstIndex { $0.outputs.contains(value) }
     return producer.map { $0 < position } ?? true
+  }
+}
+
+/// What an operation does to its first result on the way out.
+private struct Epilogue {
+  var takesBias: Bool
+  var bias: Bool
+  var relu: Bool
+}
+
+extension Operation {
+  fileprivate var epilogue: Epilogue? {
+    switch self {
+    case .contraction(.matmul(let options)):
+      Epilogue(takesBias: true, bias: options.bias, relu: options.activation == .relu)
+    case .convolution(.forward(let options)):
+      Epilogue(takesBias: true, bias: options.bias, relu: options.relu)
+    case .pooling(.max(let pooling)): Epilogue(takesBias: false, bias: false, relu: pooling.relu)
+    default: nil
+    }
+  }
+
+  fileprivate mutating func apply(_ epilogue: Epilogue) {
+    switch self {
+    case .contraction(.matmul(var options)):
+      options.bias = epilogue.bias
+      options.activation = epilogue.relu ? .relu : .none
+      self = .contraction(.matmul(options))
+    case .convolution(.forward(let options)):
+      self = .convolution(.forward(options.with(bias: epilogue.bias, relu: epilogue.relu)))
+    case .pooling(.max(var pooling)):
+      pooling.relu = epilogue.relu
+      self = .pooling(.max(pooling))
+    default: break
+    }
   }
 }

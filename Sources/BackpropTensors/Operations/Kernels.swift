@@ -14,11 +14,12 @@ package enum Kernels {
 
   /// Computes at once. Small operations run on the calling thread alone; the rest wait for the engine's threads.
   static func runEagerly(_ rule: Rule, inputs: [Buffer], outputs: [Buffer]) -> Bool {
-    let scratchBytes = rule.kernel == nil ? 0 : rule.scratch(inputs.map(\.type))
-    let scratch = scratchBytes > 0 ? Storage(byteCount: scratchBytes) : nil
     let work = rule.flops?(inputs.map(\.type), outputs.map(\.type)) ?? outputs.reduce(0) { $0 + $1.count }
-    return withExtendedLifetime(scratch) {
-      Engine.run(work: work) {
+    return Engine.run(work: work) {
+      // Asked here, where the thread count is the kernel's.
+      let scratchBytes = rule.kernel == nil ? 0 : rule.scratch(inputs.map(\.type))
+      let scratch = scratchBytes > 0 ? Storage(byteCount: scratchBytes) : nil
+      return withExtendedLifetime(scratch) {
         if let kernel = rule.kernel?(inputs, outputs, scratch?.bytes) {
           kernel.run()
           checkFailures(in: rule.name)

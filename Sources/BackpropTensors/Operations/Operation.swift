@@ -11,6 +11,8 @@ package enum Operation: Hashable, Sendable {
   case reduction(ReductionOperation)
   case movement(MovementOperation)
   case contraction(ContractionOperation)
+  case convolution(ConvolutionOperation)
+  case pooling(PoolingOperation)
   case normalisation(NormalisationOperation)
   case indexing(IndexingOperation)
   case ordering(OrderingOperation)
@@ -33,6 +35,8 @@ package enum Operation: Hashable, Sendable {
     case .reduction(let operation): operation.rule
     case .movement(let operation): operation.rule
     case .contraction(let operation): operation.rule
+    case .convolution(let operation): operation.rule
+    case .pooling(let operation): operation.rule
     case .normalisation(let operation): operation.rule
     case .indexing(let operation): operation.rule
     case .ordering(let operation): operation.rule
@@ -54,6 +58,8 @@ package enum Operation: Hashable, Sendable {
     case .reduction(let operation): operation
     case .movement(let operation): operation
     case .contraction(let operation): operation
+    case .convolution(let operation): operation
+    case .pooling(let operation): operation
     case .normalisation(let operation): operation
     case .indexing(let operation): operation
     case .ordering(let operation): operation
@@ -69,6 +75,7 @@ package enum Operation: Hashable, Sendable {
   package static let families: [any SampledFamily.Type] = [
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
+    ConvolutionOperation.self, PoolingOperation.self,
     NormalisationOperation.self, IndexingOperation.self, OrderingOperation.self, CumulativeOperation.self,
     SamplingOperation.self,
   ]

@@ -290,7 +290,9 @@ extension Tensor {
   }
   /// max(x, 0); its gradient at 0 is 0.
   public func relu(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
-    applying(.relu, file: file, line: line)
+    let result = applying(.relu, file: file, line: line)
+    // Outside of a graph the memory of self would live as long as the result.
+    return result.isTraced ? result.remembering(self, as: .relu) : result
   }
   /// The error function.
   public func erf(file: StaticString = #fileID, line: UInt = #line) -> Tensor {

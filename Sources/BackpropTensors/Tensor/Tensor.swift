@@ -12,7 +12,8 @@ public struct Tensor: Sendable {
   public let shape: Shape
   public let dtype: DType
   package let source: Source
-  /// The logits that a softmax or sigmoid made this tensor from: a cross-entropy works on them instead.
+  /// What a softmax, sigmoid or relu made this tensor from: a cross-entropy works on it instead, and so does max
+  /// pooling.
   package var logits: Logits?
 
   /// Where a tensor's elements are.
@@ -49,9 +50,9 @@ public struct Tensor: Sendable {
     }
   }
 
-  /// What a probability was made from; see ``logits``.
+  /// What an activation's result was made from; see ``logits``.
   package final class Logits: Sendable {
-    package enum Kind: Hashable, Sendable { case sigmoid, softmax(axis: Int) }
+    package enum Kind: Hashable, Sendable { case sigmoid, softmax(axis: Int), relu }
 
     package let kind: Kind
     package let tensor: Tensor

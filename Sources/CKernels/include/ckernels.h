@@ -222,6 +222,44 @@ typedef struct {
 } ck_arg_extreme;
 void ck_arg_extreme_run(void *context);
 
+// MARK: Pooling
+
+/// Windows over three axes of channels-last arrays: [batch, in…, channels] to [batch, out…, channels]. Fewer axes: 1s in
+/// front. Window i along axis a covers the positions `begin[a][i] ..< end[a][i]`, at least one; begins don't decrease.
+typedef struct {
+  int64_t batch, channels;
+  int64_t in[3], out[3];
+  const int64_t *begin[3], *end[3];
+  bool overlap;  // some position lies in several windows
+  bool covers;   // every position lies in one
+} ck_windows;
+
+/// The largest of each window, and its number in the window (row-major, the first of equals; NaN wins).
+typedef struct {
+  ck_windows windows;
+  const float *src; float *dst;
+  void *positions;  // bytes where `narrow`, else int32; NULL: not wanted
+  bool narrow;
+  bool relu;        // dst is max(0, the largest)
+} ck_max_pool;
+void ck_max_pool_run(void *context);
+
+/// dst [batch, in…, channels] = g [batch, out…, channels] at the positions that were the largest, 0 elsewhere.
+typedef struct {
+  ck_windows windows;
+  const float *g; const void *positions; float *dst;
+  bool narrow;
+} ck_max_pool_gradient;
+void ck_max_pool_gradient_run(void *context);
+
+/// The mean of each window; its gradient takes `src` from the result's shape to the input's.
+typedef struct {
+  ck_windows windows;
+  const float *src; float *dst;
+} ck_average_pool;
+void ck_average_pool_run(void *context);
+void ck_average_pool_gradient_run(void *context);
+
 // MARK: Random numbers (Philox 4x32-10, Salmon et al. 2011)
 
 typedef enum { CK_UNIFORM /* [0, 1) */, CK_NORMAL, CK_TRUNCATED_NORMAL /* |x| < 2 */, CK_BERNOULLI /* p = a: 1, else 0 */,

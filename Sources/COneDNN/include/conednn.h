@@ -194,6 +194,67 @@ static inline dnnl_status_t odn_matmul_primitive_desc_create(
 #endif
 }
 
+/// Which of a convolution's three products.
+typedef enum { ODN_FORWARD, ODN_BACKWARD_DATA, ODN_BACKWARD_WEIGHTS } odn_direction;
+
+/// How a kernel moves over its input, one number for each spatial dimension. `dilation` as oneDNN counts it: 0 is a dense
+/// kernel.
+typedef struct {
+  const int64_t *strides, *dilation, *padding_before, *padding_after;
+} odn_windows;
+
+/// `src` and `dst` are the input's and the result's descriptors in every direction, their gradients' backwards; `bias`
+/// may be NULL and is forward's alone.
+static inline dnnl_status_t odn_convolution_primitive_desc_create(
+    dnnl_primitive_desc_t *out, dnnl_engine_t engine, odn_direction direction, odn_memory_desc src,
+    odn_memory_desc weights, odn_memory_desc bias, odn_memory_desc dst, const odn_windows *windows,
+    const_dnnl_primitive_attr_t attr) {
+  const int64_t *strides = windows->strides, *dilation = windows->dilation, *before = windows->padding_before,
+                *after = windows->padding_after;
+  const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+  dnnl_primitive_desc_t forward = NULL;
+#if DNNL_VERSION_MAJOR >= 3
+  // Attributes such as post-operations belong to the one that is asked for.
+  dnnl_status_t status = dnnl_convolution_forward_primitive_desc_create(
+      &forward, engine, dnnl_forward_training, direct, odn_native(src), odn_native(weights), odn_native(bias),
+      odn_native(dst), strides, dilation, before, after, direction == ODN_FORWARD ? attr : NULL);
+  if (status != dnnl_success) return status;
+  if (direction == ODN_FORWARD) {
+    *out = forward;
+    return dnnl_success;
+  }
+  status = direction == ODN_BACKWARD_DATA
+               ? dnnl_convolution_backward_data_primitive_desc_create(
+                     out, engine, direct, odn_native(src), odn_native(weights), odn_native(dst), strides, dilation,
+                     before, after, forward, attr)
+               : dnnl_convolution_backward_weights_primitive_desc_create(
+                     out, engine, direct, odn_native(src), odn_native(weights), NULL, odn_native(dst), strides,
+                     dilation, before, after, forward, attr);
+#else
+  dnnl_convolution_desc_t op;
+  dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
+      &op, dnnl_forward_training, direct, odn_native(src), odn_native(weights), odn_native(bias), odn_native(dst),
+      strides, dilation, before, after);
+  if (status == dnnl_success)
+    status = dnnl_primitive_desc_create(&forward, &op, direction == ODN_FORWARD ? attr : NULL, engine, NULL);
+  if (status != dnnl_success) return status;
+  if (direction == ODN_FORWARD) {
+    *out = forward;
+    return dnnl_success;
+  }
+  status = direction == ODN_BACKWARD_DATA
+               ? dnnl_dilated_convolution_backward_data_desc_init(
+                     &op, direct, odn_native(src), odn_native(weights), odn_native(dst), strides, dilation, before,
+                     after)
+               : dnnl_dilated_convolution_backward_weights_desc_init(
+                     &op, direct, odn_native(src), odn_native(weights), NULL, odn_native(dst), strides, dilation,
+                     before, after);
+  if (status == dnnl_success) status = dnnl_primitive_desc_create(out, &op, attr, engine, forward);
+#endif
+  dnnl_primitive_desc_destroy(forward);
+  return status;
+}
+
 /// Copies and converts from one layout to another.
 static inline dnnl_status_t odn_reorder_primitive_desc_create(
     dnnl_primitive_desc_t *out, dnnl_engine_t engine, odn_memory_desc src, odn_memory_desc dst,
@@ -269,6 +330,17 @@ static inline void odn_execution_run(void *context) {
       return;
     }
   }
+}
+
+/// Executions that run one after the other as one call (`context` is an `odn_sequence *`).
+typedef struct {
+  int count;
+  void **executions;
+} odn_sequence;
+
+static inline void odn_sequence_run(void *context) {
+  const odn_sequence *sequence = (const odn_sequence *)context;
+  for (int i = 0; i < sequence->count; i++) odn_execution_run(sequence->executions[i]);
 }
 
 #endif

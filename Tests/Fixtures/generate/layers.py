@@ -1,44 +1,17 @@
 """Layers in several configurations: output, and the gradients of sum(output * cotangent) to input and weights, in float32."""
 
-from fixture import Fixture, tensor
+from fixture import Fixture
+from layer_cases import LayerCases
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 fixture = Fixture("layers")
-rng = np.random.default_rng(8)
 L = keras.layers
 
 
-def floats(*shape, scale=1.0):
-    return (rng.standard_normal(shape) * scale).astype("float32")
-
-
-def record(layer, x, mask=None, training=False, note=None):
-    """Weights are drawn here, whatever the layer's initializers say, and stored with the case."""
-    keras.backend.clear_session()
-    x = tf.constant(x)
-    arguments = {} if mask is None else {"mask": tf.constant(mask)}
-    layer(x, **arguments)  # builds
-    for variable in layer.weights:
-        variable.assign(floats(*variable.shape, scale=0.7))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x, training=training, **arguments)
-        cotangent = tf.constant(floats(*y.shape))
-        total = tf.reduce_sum(y * cotangent)
-    gradients = tape.gradient(total, [x, *(w.value for w in layer.trainable_weights)])
-    case = {"layer": keras.saving.serialize_keras_object(layer), "input": tensor(x), "training": training,
-            "weights": [{"name": w.name, "value": tensor(w)} for w in layer.weights], "output": tensor(y),
-            "cotangent": tensor(cotangent), "input_gradient": tensor(gradients[0]),
-            "weight_gradients": [tensor(g) for g in gradients[1:]]}
-    if mask is not None:
-        case["mask"] = tensor(mask)
-    if note:
-        case["note"] = note
-    fixture.add(**case)
-
+cases = LayerCases(fixture, seed=8)
+floats, record, rng = cases.floats, cases.record, cases.rng
 
 # Dense: ranks 2, 3, 4; with and without bias; activations; wide enough for a fast path, and odd sizes.
 record(L.Dense(4), floats(3, 5))
