@@ -19,7 +19,11 @@ RATIOS = {
     "seed-eager": [(OURS, "torch-eager", 1.0)],
     "mlpwide": [(OURS, None, 0.90)],
     "autoenc": [(OURS, None, 0.60)],
+    "convnet": [(OURS, None, 0.65)],
+    "resnet20": [(OURS, None, 0.75)],
 }
+# Benchmarks whose peak memory is at most half of the best peer's.
+HALF_MEMORY = {"convnet", "resnet20"}
 # (field, what it is, factor to its unit, limit)
 LIMITS = {
     "seed-mlp": [("peak_rss_mb", "peak memory, MB", 1, 200), ("overhead_s", "a step beside its kernels, µs", 1e6, 3)],
@@ -96,6 +100,10 @@ def verdicts(results, bench):
         if ours in by_arm and against:
             ratio = by_arm[ours]["median_s"] / against["median_s"]
             yield f"{ours} / {against['arm']}: {ratio:.3f}, at most {limit:.2f}", ratio <= limit
+    if bench in HALF_MEMORY and OURS in by_arm and peers:
+        least = min(r["peak_rss_mb"] for r in peers)
+        value = by_arm[OURS]["peak_rss_mb"]
+        yield f"peak memory, MB: {value:.0f}, at most half of {least:.0f}", value <= least / 2
     for field, what, factor, limit in LIMITS.get(bench, []):
         value = by_arm.get(OURS, {}).get(field)
         if value is not None:

@@ -3,6 +3,7 @@
 import os
 import time
 
+import image_networks
 import peer
 
 
@@ -12,6 +13,10 @@ def build(bench, arm):
     import keras
 
     keras.utils.set_random_seed(0)
+    if bench in peer.IMAGES:
+        model = getattr(image_networks, bench)(keras)
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        return keras, model
     inputs, *hidden, outputs = peer.SIZES[bench]
     last = "sigmoid" if bench == "autoenc" else "softmax"
     model = keras.Sequential([keras.Input((inputs,))] + [keras.layers.Dense(units, activation="relu") for units in hidden]

@@ -2,6 +2,7 @@
 
 import time
 
+import image_networks
 import peer
 import torch
 from torch import nn
@@ -9,6 +10,8 @@ from torch import nn
 
 def build(bench):
     torch.manual_seed(0)
+    if bench in peer.IMAGES:
+        return getattr(image_networks, bench + "_torch")(), nn.CrossEntropyLoss()
     sizes, layers = peer.SIZES[bench], []
     for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -19,6 +22,8 @@ def build(bench):
 def training_step(bench, arm):
     """A function (x, y) -> loss that trains, and the model."""
     model, loss_function = build(bench)
+    if arm == "torch-cl":
+        model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=None if arm == "torch-eager" else True)
 
     def forward_and_backward(x, y):
@@ -63,6 +68,9 @@ def epochs(arm, data):
 def step(bench, arm):
     train, _ = training_step(bench, arm)
     x, y = as_tensors(*peer.random_batch(bench))
+    if bench in peer.IMAGES:
+        layout = torch.channels_last if arm == "torch-cl" else torch.contiguous_format
+        x = x.permute(0, 3, 1, 2).contiguous(memory_format=layout)
     return lambda: train(x, y).item()
 
 

@@ -7,6 +7,7 @@ enum Benchmark: String, CaseIterable {
   case seedEager = "seed-eager"
   case mlpWide = "mlpwide"
   case autoencoder = "autoenc"
+  case convnet
   case coldStart = "coldstart"
   /// What `coldstart` starts.
   case coldStartOnce = "coldstart-once"
@@ -18,11 +19,13 @@ enum Benchmark: String, CaseIterable {
     case .seedMLP: try epochs(eager: false, options).show(asJSON: options.json)
     case .seedEager: try epochs(eager: true, options).show(asJSON: options.json)
     case .mlpWide:
-      let (x, y) = (batch(256), Tensor((0..<256).map { Int32($0 * 7 % 10) }))
-      try steps(Networks.wide(), x, y, options).show(asJSON: options.json)
+      try steps(Networks.wide(), batch(256), labels(256), options).show(asJSON: options.json)
     case .autoencoder:
       let x = batch(256)
       try steps(Networks.autoencoder(), x, x, options).show(asJSON: options.json)
+    case .convnet:
+      let x = RandomGenerator(seed: 1).uniform([128, 28, 28, 1])
+      try steps(Networks.convnet(), x, labels(128), options).show(asJSON: options.json)
     case .coldStart: try coldStart(options).show(asJSON: options.json)
     case .coldStartOnce: try coldStartOnce()
     case .seeds: try seeds()
@@ -63,6 +66,8 @@ enum Benchmark: String, CaseIterable {
   }
 
   private func batch(_ rows: Int) -> Tensor { RandomGenerator(seed: 1).uniform([rows, 784]) }
+
+  private func labels(_ rows: Int) -> Tensor { Tensor((0..<rows).map { Int32($0 * 7 % 10) }) }
 
   // MARK: Cold start
 

@@ -25,6 +25,21 @@ enum Networks {
     return model
   }
 
+  /// Keras' example for MNIST: two convolutions, each with max pooling, and a dense layer.
+  static func convnet() throws -> Sequential {
+    let model = Sequential {
+      Conv2D(32, kernelSize: 3, activation: .relu)
+      MaxPooling2D()
+      Conv2D(64, kernelSize: 3, activation: .relu)
+      MaxPooling2D()
+      Flatten()
+      Dropout(0.5)
+      Dense(10, activation: .softmax)
+    }
+    try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy)
+    return model
+  }
+
   /// 784-128-64-32-64-128-784, trained to give its input back.
   static func autoencoder() throws -> Sequential {
     let model = Sequential {
