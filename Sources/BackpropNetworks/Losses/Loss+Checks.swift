@@ -9,7 +9,13 @@ extension Loss {
     guard predictions.shape.rank > 0 else {
       throw ModelError(.shape, "\(name): expected predictions with an axis for the batch, got a scalar")
     }
-    if kind == .sparseCategoricalCrossentropy { return try checkSparse(labels, predictions) }
+    switch kind {
+    case .sparseCategoricalCrossentropy, .categoricalGeneralizedCrossEntropy:
+      return try checkSparse(labels, predictions)
+    case .circle: return try checkCircle(labels, predictions)
+    case .ctc: return try checkCTC(labels, predictions)
+    default: break
+    }
     let pair = "labels of shape \(labels.shape) against predictions of shape \(predictions.shape)"
     guard labels.shape == predictions.shape || isColumn(labels, predictions) else {
       throw ModelError(.shape, "\(name): \(pair)\(hint(labels.shape, predictions.shape))")
@@ -52,10 +58,32 @@ extension Loss {
     )
   }
 
+  private func checkCircle(_ labels: TensorType, _ predictions: TensorType) throws {
+    let rows = predictions.shape.dimensions.first ?? 0
+    let isOneEach = labels.shape == [rows] || labels.shape == [rows, 1]
+    if predictions.shape.rank == 2, isOneEach { return }
+    throw ModelError(
+      .shape,
+      "\(name): expected predictions of [batch, size] and one class number for each row, got labels of shape \(labels.shape) against predictions of shape \(predictions.shape)"
+    )
+  }
+
+  private func checkCTC(_ labels: TensorType, _ predictions: TensorType) throws {
+    let isBatch = labels.shape.dimensions.first == predictions.shape.dimensions.first
+    if predictions.shape.rank == 3, labels.shape.rank == 2, isBatch { return }
+    throw ModelError(
+      .shape,
+      "\(name): expected labels of [batch, longest] and predictions of [batch, frames, classes], got labels of shape \(labels.shape) against predictions of shape \(predictions.shape)"
+    )
+  }
+
   /// The number of classes whose numbers the labels must be, nil where any label will do.
   func classCount(for predictions: Shape) -> Int? {
-    guard kind == .sparseCategoricalCrossentropy else { return nil }
-    return predictions[arguments["axis"]?.int ?? -1]
+    switch kind {
+    case .sparseCategoricalCrossentropy: return predictions[arguments["axis"]?.int ?? -1]
+    case .categoricalGeneralizedCrossEntropy, .ctc: return predictions[-1]
+    default: return nil
+    }
   }
 
   /// The label that doesn't count.

@@ -1,41 +1,78 @@
 import BackpropTensors
 
 /// Keras' epsilon: probabilities are cut to this distance from 0 and 1.
-private let fuzz = 1e-7
+let fuzz = 1e-7
 
 extension Loss.Kind {
   /// One value for each row, and which rows count where some don't.
   func values(
     _ labels: Tensor, _ predictions: Tensor, _ arguments: [String: ConfigValue]
   ) -> (Tensor, mask: Tensor?) {
-    func argument(_ name: String) -> ConfigValue? { arguments[name] }
-    if self == .sparseCategoricalCrossentropy {
-      return sparseValues(
-        labels, predictions, fromLogits: argument("from_logits")?.bool ?? false,
-        ignoring: argument("ignore_class")?.int,
-        axis: argument("axis")?.int ?? -1)
-    }
-    let (labels, predictions) = sameRank(labels.cast(to: predictions.dtype), predictions)
     switch self {
-    case .meanSquaredError: return ((labels - predictions).squared().mean(axes: [-1]), nil)
-    case .meanAbsoluteError: return ((labels - predictions).abs().mean(axes: [-1]), nil)
-    case .huber: return (huberValues(labels, predictions, argument("delta")?.double ?? 1), nil)
+    case .sparseCategoricalCrossentropy:
+      return sparseValues(
+        labels, predictions, fromLogits: arguments["from_logits"]?.bool ?? false,
+        ignoring: arguments["ignore_class"]?.int, axis: arguments["axis"]?.int ?? -1)
+    case .ctc: return (ctcLoss(labels: labels, logits: predictions), nil)
+    case .circle: return circleValues(labels, predictions, arguments)
+    case .categoricalGeneralizedCrossEntropy:
+      let q = arguments["q"]?.double ?? 0.5
+      let classes = classNumbers(labels, beside: predictions)
+      let chosen = classes.oneHot(classes: predictions.shape[-1], dtype: predictions.dtype)
+      let p = (predictions * chosen).sum(axes: [-1])
+      return ((1 - p.power(q)) / q, nil)
+    default:
+      let (labels, predictions) = sameRank(labels.cast(to: predictions.dtype), predictions)
+      return (elementValues(labels, predictions, arguments), nil)
+    }
+  }
+
+  /// Of the losses that compare labels and predictions place by place.
+  private func elementValues(
+    _ labels: Tensor, _ predictions: Tensor, _ arguments: [String: ConfigValue]
+  ) -> Tensor {
+    let axis = arguments["axis"]?.int ?? -1
+    switch self {
+    case .meanSquaredError: return (labels - predictions).squared().mean(axes: [-1])
+    case .meanAbsoluteError: return (labels - predictions).abs().mean(axes: [-1])
+    case .meanAbsolutePercentageError:
+      return ((labels - predictions) / labels.abs().maximum(fuzz)).abs().mean(axes: [-1]) * 100
+    case .meanSquaredLogarithmicError:
+      let logarithm = (predictions.maximum(fuzz) + 1).log()
+      return (logarithm - (labels.maximum(fuzz) + 1).log()).squared().mean(axes: [-1])
+    case .huber: return huberValues(labels, predictions, arguments["delta"]?.double ?? 1)
+    case .logCosh:
+      let error = predictions - labels
+      // log cosh x = x + log(1 + e^−2x) − log 2, which doesn't overflow.
+      return (error + (error * -2).softplus() - 0.693147180559945309).mean(axes: [-1])
+    case .cosineSimilarity:
+      return -(normalized(labels, axis) * normalized(predictions, axis)).sum(axes: [axis])
+    case .poisson: return (predictions - labels * (predictions + fuzz).log()).mean(axes: [-1])
+    case .hinge: return hingeValues(labels, predictions).mean(axes: [-1])
+    case .squaredHinge: return hingeValues(labels, predictions).squared().mean(axes: [-1])
+    case .categoricalHinge:
+      let right = (labels * predictions).sum(axes: [-1])
+      let wrong = ((1 - labels) * predictions).max(axes: [-1])
+      return (wrong - right + 1).maximum(0)
     case .klDivergence:
       let (p, q) = (labels.clipped(to: fuzz...1), predictions.clipped(to: fuzz...1))
-      return ((p * (p / q).log()).sum(axes: [-1]), nil)
-    case .binaryCrossentropy, .categoricalCrossentropy:
-      let smoothing = argument("label_smoothing")?.double ?? 0
-      let axis = argument("axis")?.int ?? -1
-      let fromLogits = argument("from_logits")?.bool ?? false
-      if self == .binaryCrossentropy {
-        let target = smoothing == 0 ? labels : labels * (1 - smoothing) + 0.5 * smoothing
-        return (binaryValues(target, predictions, fromLogits).mean(axes: [axis]), nil)
-      }
-      // Keras divides by the last axis' size, whatever `axis` is.
-      let classes = Double(labels.shape[-1])
-      let target = smoothing == 0 ? labels : labels * (1 - smoothing) + smoothing / classes
-      return (categoricalValues(target, predictions, fromLogits, axis), nil)
-    case .sparseCategoricalCrossentropy: return (predictions, nil)
+      return (p * (p / q).log()).sum(axes: [-1])
+    case .binaryCrossentropy, .categoricalCrossentropy, .binaryFocalCrossentropy,
+      .categoricalFocalCrossentropy:
+      return crossentropyValues(labels, predictions, arguments)
+    case .dice, .tversky: return overlapValues(labels, predictions, arguments)
+    case .sparseCategoricalCrossentropy, .categoricalGeneralizedCrossEntropy, .circle, .ctc:
+      programmerError("\(rawValue) doesn't compare place by place")
+    }
+  }
+
+  /// - Throws: ``ModelError`` for an argument outside its range.
+  func check(_ arguments: [String: ConfigValue]) throws {
+    if self == .categoricalGeneralizedCrossEntropy, let q = arguments["q"]?.double, !(q > 0 && q < 1) {
+      throw ModelError(.argument, "\(rawValue): expected 'q' between 0 and 1, got \(q)")
+    }
+    if let smoothing = arguments["label_smoothing"]?.double, !(0...1).contains(smoothing) {
+      throw ModelError(.argument, "\(rawValue): expected label smoothing in 0...1, got \(smoothing)")
     }
   }
 }
@@ -59,69 +96,22 @@ private func huberValues(_ labels: Tensor, _ predictions: Tensor, _ delta: Doubl
   return values.mean(axes: [-1])
 }
 
-/// What a sigmoid or softmax made `predictions` from, given that this is what the loss asks for.
-private func logits(of predictions: Tensor, _ kind: Tensor.Logits.Kind) -> Tensor? {
-  guard let logits = predictions.logits, logits.kind == kind else { return nil }
-  return logits.tensor
+/// x / ‖x‖ along an axis, as Keras does it: a row of zeros stays one.
+func normalized(_ x: Tensor, _ axis: Int) -> Tensor {
+  let norm = x.squared().sum(axes: [axis], keepDims: true)
+  return x * norm.rsqrt().minimum(1 / fuzz)
 }
 
-private func binaryValues(_ target: Tensor, _ predictions: Tensor, _ fromLogits: Bool) -> Tensor {
-  if let z = fromLogits ? predictions : logits(of: predictions, .sigmoid) {
-    // max(z, 0) − z·t + log(1 + e^−|z|): no overflow on either side.
-    return z.relu() - z * target + (-z.abs()).exp().log1p()
-  }
-  let p = predictions.clipped(to: fuzz...(1 - fuzz))
-  return -(target * p.log() + (1 - target) * (1 - p).log())
+/// max(1 − t · p, 0). Labels that are all 0 or 1 are taken for −1 and 1.
+private func hingeValues(_ labels: Tensor, _ predictions: Tensor) -> Tensor {
+  let isBinary = (labels .== 0).or(labels .== 1).all()
+  let signs = Tensor.select(isBinary, labels * 2 - 1, labels)
+  return (1 - signs * predictions).maximum(0)
 }
 
-private func categoricalValues(
-  _ target: Tensor, _ predictions: Tensor, _ fromLogits: Bool, _ axis: Int
-) -> Tensor {
-  let position = axis < 0 ? axis + predictions.rank : axis
-  if let z = fromLogits ? predictions : logits(of: predictions, .softmax(axis: position)) {
-    return softmaxCrossentropy(target, logits: z, axis)
-  }
-  let p = (predictions / predictions.sum(axes: [axis], keepDims: true)).clipped(to: fuzz...(1 - fuzz))
-  return -(target * p.log()).sum(axes: [axis])
-}
-
-/// −Σ t · log softmax(z), with TensorFlow's gradient: g · (softmax(z) − t), which takes it that the targets add up to 1.
-private func softmaxCrossentropy(_ target: Tensor, logits: Tensor, _ axis: Int) -> Tensor {
-  withCustomGradient(
-    [target, logits],
-    forward: { [-($0[0] * $0[1].logSoftmax(axis: axis)).sum(axes: [axis])] },
-    backward: { gradients, inputs, _ in
-      guard let g = gradients[0]?.expanded(axis: axis) else { return [nil, nil] }
-      return [-g * inputs[1].logSoftmax(axis: axis), g * (inputs[1].softmax(axis: axis) - inputs[0])]
-    })[0]
-}
-
-private func sparseValues(
-  _ labels: Tensor, _ predictions: Tensor, fromLogits: Bool, ignoring ignored: Int?, axis: Int
-) -> (Tensor, mask: Tensor?) {
-  let position = axis < 0 ? axis + predictions.rank : axis
-  // Probabilities become logits: normalising their logarithms again changes nothing but rounding.
-  var z =
-    fromLogits
-    ? predictions
-    : logits(of: predictions, .softmax(axis: position)) ?? predictions.clipped(to: fuzz...(1 - fuzz)).log()
-  if position != z.rank - 1 {
-    var order = Array(0..<z.rank)
-    order.remove(at: position)
-    z = z.transposed(order + [position])
-  }
-  var labels = labels
-  if labels.rank == z.rank, labels.shape[-1] == 1 { labels = labels.squeezed(axes: [-1]) }
-  if !labels.dtype.isInteger { labels = labels.cast(to: .int32) }
-  var mask: Tensor?
-  if let ignored {
-    let counts = labels.cast(to: .int32) .!= Double(ignored)
-    labels = labels.cast(to: .int32) * counts.cast(to: .int32)
-    mask = counts
-  }
-  let rowShape = Shape(z.shape.dimensions.dropLast())
-  var values = z.reshaped(to: [-1, z.shape[-1]]).sparseCrossentropy(labels: labels.flattened()).reshaped(
-    to: rowShape)
-  if let mask { values = Tensor.select(mask, values, Tensor.zeros(like: values)) }
-  return (values, mask)
+/// int32 class numbers, one for each row of predictions.
+func classNumbers(_ labels: Tensor, beside predictions: Tensor) -> Tensor {
+  let isColumn = labels.rank == predictions.rank && labels.shape[-1] == 1
+  let rows = isColumn ? labels.squeezed(axes: [-1]) : labels
+  return rows.cast(to: .int32)
 }

@@ -30,11 +30,26 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
   enum Kind: String, CaseIterable, Sendable {
     case meanSquaredError = "MeanSquaredError"
     case meanAbsoluteError = "MeanAbsoluteError"
+    case meanAbsolutePercentageError = "MeanAbsolutePercentageError"
+    case meanSquaredLogarithmicError = "MeanSquaredLogarithmicError"
     case huber = "Huber"
+    case logCosh = "LogCosh"
+    case cosineSimilarity = "CosineSimilarity"
+    case poisson = "Poisson"
+    case hinge = "Hinge"
+    case squaredHinge = "SquaredHinge"
+    case categoricalHinge = "CategoricalHinge"
     case binaryCrossentropy = "BinaryCrossentropy"
+    case binaryFocalCrossentropy = "BinaryFocalCrossentropy"
     case categoricalCrossentropy = "CategoricalCrossentropy"
+    case categoricalFocalCrossentropy = "CategoricalFocalCrossentropy"
+    case categoricalGeneralizedCrossEntropy = "CategoricalGeneralizedCrossEntropy"
     case sparseCategoricalCrossentropy = "SparseCategoricalCrossentropy"
     case klDivergence = "KLDivergence"
+    case dice = "Dice"
+    case tversky = "Tversky"
+    case circle = "Circle"
+    case ctc = "CTC"
   }
 
   /// Keras' name, such as `mean_squared_error`.
@@ -87,7 +102,8 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
 
   static let aliases = [
     "mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "bce": "BinaryCrossentropy",
-    "kld": "KLDivergence", "kullback_leibler_divergence": "KLDivergence",
+    "mape": "MeanAbsolutePercentageError", "msle": "MeanSquaredLogarithmicError",
+    "kld": "KLDivergence", "kullback_leibler_divergence": "KLDivergence", "logcosh": "LogCosh",
   ]
 
   private static func kind(named name: String) -> Kind? {
@@ -98,7 +114,10 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
   /// The kind (nil for the user's own), or what is wrong with the name.
   func resolved() throws -> Kind? {
     if custom != nil { return nil }
-    if let kind = Self.kind(named: className) { return kind }
+    if let kind = Self.kind(named: className) {
+      try kind.check(arguments)
+      return kind
+    }
     let names = Kind.allCases.map { KerasNaming.snake($0.rawValue) } + Self.aliases.keys
     throw ModelError.unknown("loss", className, among: names)
   }
@@ -166,68 +185,5 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
     var weights = weights
     while weights.rank < values.rank { weights = weights.expanded(axis: -1) }
     return weights
-  }
-}
-
-extension Loss {
-  public static let meanSquaredError = Loss(.meanSquaredError)
-  public static let meanAbsoluteError = Loss(.meanAbsoluteError)
-  public static let mse = Loss(.meanSquaredError)
-  public static let mae = Loss(.meanAbsoluteError)
-  public static let huber = Loss(.huber)
-  public static let binaryCrossentropy = Loss(.binaryCrossentropy)
-  public static let categoricalCrossentropy = Loss(.categoricalCrossentropy)
-  public static let sparseCategoricalCrossentropy = Loss(.sparseCategoricalCrossentropy)
-  public static let klDivergence = Loss(.klDivergence)
-
-  /// The mean of (label − prediction)² over the last axis.
-  public static func meanSquaredError(reduction: Reduction) -> Loss {
-    Loss(.meanSquaredError, reduction: reduction)
-  }
-  /// The mean of |label − prediction| over the last axis.
-  public static func meanAbsoluteError(reduction: Reduction) -> Loss {
-    Loss(.meanAbsoluteError, reduction: reduction)
-  }
-  /// Σ label · log(label / prediction) over the last axis.
-  public static func klDivergence(reduction: Reduction) -> Loss { Loss(.klDivergence, reduction: reduction) }
-
-  /// Squared up to an error of `delta`, linear beyond.
-  public static func huber(delta: Double = 1, reduction: Reduction = .sumOverBatchSize) -> Loss {
-    Loss(.huber, ["delta": .number(delta)], reduction: reduction)
-  }
-
-  /// For yes or no, one output for each question.
-  public static func binaryCrossentropy(
-    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1,
-    reduction: Reduction = .sumOverBatchSize
-  ) -> Loss {
-    let arguments: [String: ConfigValue] = [
-      "from_logits": .bool(fromLogits), "label_smoothing": .number(labelSmoothing), "axis": .integer(axis),
-    ]
-    return Loss(.binaryCrossentropy, arguments, reduction: reduction)
-  }
-
-  /// For one class out of many, labels one-hot or probabilities.
-  public static func categoricalCrossentropy(
-    fromLogits: Bool = false, labelSmoothing: Double = 0, axis: Int = -1,
-    reduction: Reduction = .sumOverBatchSize
-  ) -> Loss {
-    let arguments: [String: ConfigValue] = [
-      "from_logits": .bool(fromLogits), "label_smoothing": .number(labelSmoothing), "axis": .integer(axis),
-    ]
-    return Loss(.categoricalCrossentropy, arguments, reduction: reduction)
-  }
-
-  /// For one class out of many, labels being the classes' numbers.
-  ///
-  /// - Parameter ignoreClass: rows with this label don't count.
-  public static func sparseCategoricalCrossentropy(
-    fromLogits: Bool = false, ignoreClass: Int? = nil, axis: Int = -1,
-    reduction: Reduction = .sumOverBatchSize
-  ) -> Loss {
-    let arguments: [String: ConfigValue] = [
-      "from_logits": .bool(fromLogits), "ignore_class": ignoreClass.config, "axis": .integer(axis),
-    ]
-    return Loss(.sparseCategoricalCrossentropy, arguments, reduction: reduction)
   }
 }

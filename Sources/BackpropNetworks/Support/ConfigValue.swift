@@ -91,6 +91,14 @@ extension Optional where Wrapped == Double {
   var config: ConfigValue { map { .number($0) } ?? .null }
 }
 
+extension Optional where Wrapped == [Int] {
+  var config: ConfigValue { map { .array($0.map { .integer($0) }) } ?? .null }
+}
+
+extension Optional where Wrapped == [Double] {
+  var config: ConfigValue { map { .array($0.map { .number($0) }) } ?? .null }
+}
+
 /// An object as Keras' files write it: a class and its configuration. Also read where Keras allows a bare name.
 package struct KerasObject: Hashable, Sendable, Codable {
   package var module: String?
