@@ -140,7 +140,7 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
     return reduced(values, sampleWeights, mask)
   }
 
-  private func rowValues(_ labels: Tensor, _ predictions: Tensor) -> (Tensor, mask: Tensor?) {
+  func rowValues(_ labels: Tensor, _ predictions: Tensor) -> (Tensor, mask: Tensor?) {
     let predictions = predictions.dtype.isFloatingPoint ? predictions : predictions.cast(to: .float32)
     if let custom { return (custom(labels, predictions), nil) }
     guard let kind else { programmerError("unknown loss '\(className)'") }

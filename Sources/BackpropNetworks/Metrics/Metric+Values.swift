@@ -2,18 +2,24 @@ import BackpropTensors
 
 extension Metric {
   /// The values whose mean the metric is, for labels and predictions.
-  func values(_ labels: Tensor, _ predictions: Tensor) -> Tensor {
+  /// Also which rows count where some don't.
+  func values(_ labels: Tensor, _ predictions: Tensor) -> (Tensor, mask: Tensor?) {
     switch form {
-    case .custom(let function): return function(labels, predictions)
-    case .kind(let kind): return values(kind, labels, predictions)
-    case .fittingAccuracy, .unknown:
+    case .custom(let function): return (function(labels, predictions), nil)
+    case .kind(let kind):
+      // Keras weighs these by their mask; without weights ignored rows count as 0.
+      if kind == .sparseCategoricalCrossentropy {
+        return Loss.Kind.sparseCategoricalCrossentropy.values(labels, predictions, arguments)
+      }
+      return (values(kind, labels, predictions), nil)
+    case .fittingAccuracy, .fittingCrossentropy, .unknown:
       programmerError("metric '\(name)' isn't one yet: compile and run a model with it")
     }
   }
 
   private func values(_ kind: Kind, _ labels: Tensor, _ predictions: Tensor) -> Tensor {
     switch kind {
-    case .mean: return predictions
+    case .mean, .sum: return predictions
     case .accuracy:
       let (labels, predictions) = sameRank(labels, predictions)
       return labels .== predictions
@@ -37,6 +43,12 @@ extension Metric {
       let (labels, predictions) = sameRank(labels.cast(to: predictions.dtype), predictions)
       let error = labels - predictions
       return kind == .meanAbsoluteError ? error.abs() : error.squared()
+    case .cosineSimilarity, .pearsonCorrelation, .concordanceCorrelation:
+      return similarity(kind, labels, predictions)
+    default:
+      guard let loss = kind.loss else { programmerError("\(kind.rawValue) isn't a mean of values") }
+      let predictions = predictions.dtype.isFloatingPoint ? predictions : predictions.cast(to: .float32)
+      return loss.values(labels, predictions, arguments).0
     }
   }
 
@@ -55,10 +67,25 @@ extension Metric {
     return larger .< Double(topCount)
   }
 
-  /// Values of the form that ``MetricState`` sums: of several for a row the mean.
-  func result(total: Double, count: Double) -> Double {
-    let mean = count == 0 ? 0 : total / count
-    if case .kind(.rootMeanSquaredError) = form { return mean.squareRoot() }
-    return mean
+  private func similarity(_ kind: Kind, _ labels: Tensor, _ predictions: Tensor) -> Tensor {
+    let axis = arguments["axis"]?.int ?? -1
+    let (t, p) = sameRank(labels.cast(to: predictions.dtype), predictions)
+    if kind == .cosineSimilarity { return (normalized(t, axis) * normalized(p, axis)).sum(axes: [axis]) }
+    func mean(_ x: Tensor) -> Tensor { x.mean(axes: [axis], keepDims: true) }
+    let (labelMean, predictionMean) = (mean(t), mean(p))
+    let (a, b) = (t - labelMean, p - predictionMean)
+    func variance(_ x: Tensor) -> Tensor { x.variance(axes: [axis], keepDims: true) }
+    if kind == .pearsonCorrelation {
+      return (a / variance(a).sqrt() * (b / variance(b).sqrt())).mean(axes: [axis])
+    }
+    // Keras takes the predictions' mean off the labels too; the mean of the product is the covariance all the same.
+    let product = (t - predictionMean) * b
+    let norm = variance(a) + variance(b) + (labelMean - predictionMean).squared()
+    return (product * 2 / (norm + fuzz)).mean(axes: [axis])
   }
+}
+
+extension Metric.Kind {
+  /// The loss whose values a metric is the mean of.
+  var loss: Loss.Kind? { self == .logCoshError ? .logCosh : Loss.Kind(rawValue: rawValue) }
 }

@@ -21,13 +21,58 @@ public struct Metric: Sendable, ExpressibleByStringLiteral, CustomStringConverti
     case meanSquaredError = "MeanSquaredError"
     case meanAbsoluteError = "MeanAbsoluteError"
     case rootMeanSquaredError = "RootMeanSquaredError"
+    case meanAbsolutePercentageError = "MeanAbsolutePercentageError"
+    case meanSquaredLogarithmicError = "MeanSquaredLogarithmicError"
+    case logCoshError = "LogCoshError"
+    case cosineSimilarity = "CosineSimilarity"
+    case r2Score = "R2Score"
+    case pearsonCorrelation = "PearsonCorrelation"
+    case concordanceCorrelation = "ConcordanceCorrelation"
+    case binaryCrossentropy = "BinaryCrossentropy"
+    case categoricalCrossentropy = "CategoricalCrossentropy"
+    case sparseCategoricalCrossentropy = "SparseCategoricalCrossentropy"
+    case klDivergence = "KLDivergence"
+    case poisson = "Poisson"
+    case hinge = "Hinge"
+    case squaredHinge = "SquaredHinge"
+    case categoricalHinge = "CategoricalHinge"
+    case truePositives = "TruePositives"
+    case trueNegatives = "TrueNegatives"
+    case falsePositives = "FalsePositives"
+    case falseNegatives = "FalseNegatives"
+    case precision = "Precision"
+    case recall = "Recall"
+    case precisionAtRecall = "PrecisionAtRecall"
+    case recallAtPrecision = "RecallAtPrecision"
+    case sensitivityAtSpecificity = "SensitivityAtSpecificity"
+    case specificityAtSensitivity = "SpecificityAtSensitivity"
+    case auc = "AUC"
+    case fBetaScore = "FBetaScore"
+    case f1Score = "F1Score"
+    case iou = "IoU"
+    case binaryIoU = "BinaryIoU"
+    case meanIoU = "MeanIoU"
+    case oneHotIoU = "OneHotIoU"
+    case oneHotMeanIoU = "OneHotMeanIoU"
     case mean = "Mean"
+    case sum = "Sum"
+
+    /// Keras' name of a metric that was given none.
+    var defaultName: String {
+      switch self {
+      case .logCoshError: "logcosh"
+      case .fBetaScore: "fbeta_score"
+      default: KerasNaming.snake(rawValue)
+      }
+    }
   }
 
   /// How values become one number.
   enum Form: Sendable {
     /// To be replaced by the accuracy that fits.
     case fittingAccuracy
+    /// To be replaced by the cross-entropy that fits.
+    case fittingCrossentropy
     case kind(Kind)
     case custom(@Sendable (_ labels: Tensor, _ predictions: Tensor) -> Tensor)
     case unknown
@@ -46,7 +91,7 @@ public struct Metric: Sendable, ExpressibleByStringLiteral, CustomStringConverti
   }
 
   init(_ kind: Kind, name: String? = nil, _ arguments: [String: ConfigValue] = [:]) {
-    self.init(.kind(kind), name: name ?? KerasNaming.snake(kind.rawValue), arguments)
+    self.init(.kind(kind), name: name ?? kind.defaultName, arguments)
   }
 
   /// A metric of the user's: the mean of the values that `function` gives for each row.
@@ -69,23 +114,36 @@ public struct Metric: Sendable, ExpressibleByStringLiteral, CustomStringConverti
 
   /// From Keras' class name and configuration.
   package init(className: String, config: [String: ConfigValue]) {
-    let name = config["name"]?.text ?? KerasNaming.snake(className)
-    self.init(Self.form(named: className), name: name, config.filter { !["name", "dtype"].contains($0.key) })
+    let form = Self.form(named: className)
+    var name = config["name"]?.text ?? KerasNaming.snake(className)
+    var arguments = config.filter { !["name", "dtype", "fn"].contains($0.key) }
+    if case .kind(let kind) = form {
+      name = config["name"]?.text ?? kind.defaultName
+      // Whether weights count whole or as they are; of the others the dtype says nothing.
+      if kind.countsConfusion, config["dtype"]?.text?.hasPrefix("float") == true {
+        arguments["dtype"] = config["dtype"]
+      }
+    }
+    self.init(form, name: name, arguments)
   }
 
   private static let aliases: [String: Kind] = [
     "mse": .meanSquaredError, "mae": .meanAbsoluteError, "rmse": .rootMeanSquaredError,
+    "mape": .meanAbsolutePercentageError, "msle": .meanSquaredLogarithmicError, "bce": .binaryCrossentropy,
   ]
 
   private static func form(named name: String) -> Form {
     if name == "accuracy" || name == "acc" { return .fittingAccuracy }
+    if name == "crossentropy" || name == "ce" { return .fittingCrossentropy }
     if let kind = aliases[name.lowercased()] { return .kind(kind) }
     let kind = Kind.allCases.first { $0.rawValue == name || KerasNaming.snake($0.rawValue) == name }
     return kind.map { .kind($0) } ?? .unknown
   }
 
-  /// - Throws: ``ModelError`` with the nearest name when there is no metric of this one.
+  /// - Throws: ``ModelError`` with the nearest name when there is no metric of this one, and for arguments outside
+  ///   their range.
   func check() throws {
+    if case .kind(let kind) = form { try kind.check(arguments) }
     guard case .unknown = form else { return }
     let names = Kind.allCases.map { KerasNaming.snake($0.rawValue) } + Self.aliases.keys
     throw ModelError.unknown("metric", name, among: names)
@@ -97,23 +155,36 @@ public struct Metric: Sendable, ExpressibleByStringLiteral, CustomStringConverti
     return name
   }
 
-  public var description: String { name == KerasNaming.snake(className) ? name : "\(name) (\(className))" }
+  public var description: String {
+    if case .kind(let kind) = form, name != kind.defaultName { return "\(name) (\(kind.rawValue))" }
+    return name
+  }
 
-  /// The accuracy that fits, as Keras chooses it: by the loss where that leaves no choice, else by the shapes.
+  /// The accuracy or cross-entropy that fits, as Keras chooses it: by the loss where that leaves no choice, else by the
+  /// shapes.
   func fitting(loss: Loss?, labels: Shape, predictions: Shape) -> Metric {
-    guard case .fittingAccuracy = form else { return self }
+    let isAccuracy: Bool
+    switch form {
+    case .fittingAccuracy: isAccuracy = true
+    case .fittingCrossentropy: isAccuracy = false
+    case .kind, .custom, .unknown: return self
+    }
+    let (binary, sparse, categorical): (Kind, Kind, Kind) =
+      isAccuracy
+      ? (.binaryAccuracy, .sparseCategoricalAccuracy, .categoricalAccuracy)
+      : (.binaryCrossentropy, .sparseCategoricalCrossentropy, .categoricalCrossentropy)
     let kind: Kind =
       switch loss?.kind {
-      case .sparseCategoricalCrossentropy: .sparseCategoricalAccuracy
-      case .categoricalCrossentropy: .categoricalAccuracy
-      case .binaryCrossentropy: .binaryAccuracy
+      case .sparseCategoricalCrossentropy: sparse
+      case .categoricalCrossentropy: categorical
+      case .binaryCrossentropy: binary
       default:
         if predictions.dimensions.last == 1 || predictions.rank == 1 {
-          .binaryAccuracy
+          binary
         } else if labels.rank < predictions.rank || labels.dimensions.last == 1 {
-          .sparseCategoricalAccuracy
+          sparse
         } else {
-          .categoricalAccuracy
+          categorical
         }
       }
     return Metric(kind, name: name, arguments)
@@ -121,37 +192,4 @@ public struct Metric: Sendable, ExpressibleByStringLiteral, CustomStringConverti
 
   /// Counters of this metric, at zero.
   public func state() -> MetricState { MetricState(self) }
-}
-
-extension Metric {
-  public static let accuracy = Metric(.fittingAccuracy, name: "accuracy")
-  public static let categoricalAccuracy = Metric(.categoricalAccuracy)
-  public static let sparseCategoricalAccuracy = Metric(.sparseCategoricalAccuracy)
-  public static let meanSquaredError = Metric(.meanSquaredError)
-  public static let meanAbsoluteError = Metric(.meanAbsoluteError)
-  public static let rootMeanSquaredError = Metric(.rootMeanSquaredError)
-  public static let mse = Metric(.meanSquaredError, name: "mse")
-  public static let mae = Metric(.meanAbsoluteError, name: "mae")
-  /// The mean of given values; see ``MetricState/update(values:sampleWeights:)``.
-  public static let mean = Metric(.mean)
-  /// How often predictions equal labels exactly.
-  public static let exactAccuracy = Metric(.accuracy, name: "accuracy")
-  public static let binaryAccuracy = Metric(.binaryAccuracy)
-
-  /// How often predictions are on the label's side of `threshold`.
-  public static func binaryAccuracy(threshold: Double) -> Metric {
-    Metric(.binaryAccuracy, ["threshold": .number(threshold)])
-  }
-
-  /// How often the label is among the `k` largest predictions; labels are one-hot.
-  public static func topKCategoricalAccuracy(k: Int = 5) -> Metric {
-    Metric(.topKCategoricalAccuracy, ["k": .integer(k)])
-  }
-
-  /// How often the label is among the `k` largest predictions; labels are class numbers.
-  ///
-  /// - Parameter fromSortedIds: predictions are class numbers already, the likeliest first.
-  public static func sparseTopKCategoricalAccuracy(k: Int = 5, fromSortedIds: Bool = false) -> Metric {
-    Metric(.sparseTopKCategoricalAccuracy, ["k": .integer(k), "from_sorted_ids": .bool(fromSortedIds)])
-  }
 }

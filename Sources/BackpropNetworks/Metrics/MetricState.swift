@@ -9,10 +9,12 @@ import BackpropTensors
 /// ```
 public final class MetricState: Sendable {
   public let metric: Metric
-  private let total = Variable(Tensor(0 as Float), name: "total")
-  private let count = Variable(Tensor(0 as Float), name: "count")
+  private let accumulator: any MetricAccumulator
 
-  init(_ metric: Metric) { self.metric = metric }
+  init(_ metric: Metric) {
+    self.metric = metric
+    accumulator = metric.makeAccumulator()
+  }
 
   public var name: String { metric.name }
 
@@ -20,45 +22,45 @@ public final class MetricState: Sendable {
   ///
   /// - Parameter sampleWeights: [batch], or one weight for each value.
   public func update(labels: Tensor, predictions: Tensor, sampleWeights: Tensor? = nil) {
-    update(values: metric.values(labels, predictions), sampleWeights: sampleWeights)
+    accumulator.update(labels, predictions, sampleWeights)
   }
 
-  /// Counts values that are already computed.
+  /// Counts values that are already computed. Stops the program for a metric that isn't a mean or a sum.
   public func update(values: Tensor, sampleWeights: Tensor? = nil) {
-    let values = values.cast(to: .float32)
-    guard let given = sampleWeights else { return update(unweighted: values) }
-    // Values keep the weights' axes; further ones are averaged first.
-    var weights = given.cast(to: .float32)
-    if weights.rank == values.rank + 1, weights.shape[-1] == 1 { weights = weights.squeezed(axes: [-1]) }
-    let extra = Array(weights.rank..<max(values.rank, weights.rank))
-    let reduced = extra.isEmpty ? values : values.mean(axes: extra)
-    let spread = weights.broadcast(to: reduced.shape)
-    let perSample = Double(reduced.shape.dimensions.dropFirst().reduce(1, *))
-    total.value = total.value + (reduced * spread).sum() / perSample
-    count.value = count.value + spread.sum() / perSample
-  }
-
-  private func update(unweighted values: Tensor) {
-    let perSample = Double(values.shape.dimensions.dropFirst().reduce(1, *))
-    let sum = values.sum()
-    total.value = total.value + (perSample == 1 ? sum : sum / perSample)
-    count.value = count.value + Double(values.shape.dimensions.first ?? 1)
+    switch accumulator {
+    case let mean as MeanAccumulator: mean.update(values: values, sampleWeights)
+    case let sum as SumAccumulator: sum.update(values: values, sampleWeights)
+    default: programmerError("\(name) counts labels and predictions: call update(labels:predictions:)")
+    }
   }
 
   /// Counts a mean of `weight` samples.
   func update(mean: Tensor, weight: Int) {
-    total.value = total.value + mean.cast(to: .float32) * Double(weight)
-    count.value = count.value + Double(weight)
+    guard let accumulator = accumulator as? MeanAccumulator else { programmerError("\(name) isn't a mean") }
+    accumulator.update(mean: mean, weight: weight)
   }
 
-  /// The metric of everything since the last ``reset()``; 0 of nothing.
-  public var result: Double { metric.result(total: total.stored.item(), count: count.stored.item()) }
+  /// The metric of everything since the last ``reset()``; 0 of nothing. Where it is several numbers their mean:
+  /// ``results`` has them all.
+  public var result: Double {
+    let results = results
+    return results.count == 1 ? results[0] : results.reduce(0, +) / Double(max(results.count, 1))
+  }
+
+  /// One number, or one for each threshold, class or output that the metric keeps apart.
+  public var results: [Double] { accumulator.results }
+
+  /// The numbers by the names they have in logs: the metric's, with a position where there are several.
+  var entries: [(name: String, value: Double)] {
+    let results = results
+    if results.count == 1 { return [(name, results[0])] }
+    return results.enumerated().map { ("\(name)_\($0)", $1) }
+  }
 
   /// Back to zero.
   public func reset() {
-    total.store(Tensor(0 as Float))
-    count.store(Tensor(0 as Float))
+    for variable in variables { variable.store(Tensor.zeros(variable.shape, dtype: variable.dtype)) }
   }
 
-  var variables: [Variable] { [total, count] }
+  var variables: [Variable] { accumulator.variables }
 }

@@ -127,7 +127,7 @@ extension Metric {
   /// nil for a closure of the user's.
   var configValue: ConfigValue? {
     switch form {
-    case .fittingAccuracy: return .string(name)
+    case .fittingAccuracy, .fittingCrossentropy: return .string(name)
     case .custom, .unknown: return nil
     case .kind(let kind):
       let named = Metric(stringLiteral: name)

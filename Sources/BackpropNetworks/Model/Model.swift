@@ -139,7 +139,7 @@ struct CompiledState: Sendable {
 
   var logs: Logs {
     var logs = Logs()
-    for tracker in trackers { logs[tracker.name] = tracker.result }
+    for entry in trackers.flatMap(\.entries) { logs[entry.name] = entry.value }
     return logs
   }
 }
