@@ -70,7 +70,7 @@ struct KerasFileTests {
     "what isn't needed to predict is left out with a warning",
     arguments: [
       ("key", "model.layers[1]: the key 'future' of Dense isn't known and was left out"),
-      ("loss", "the model isn't compiled: unknown loss 'circle'"),
+      ("loss", "the model isn't compiled: unknown loss 'quadruplet'"),
       (
         "state", "the optimizer starts afresh: optimizer/vars has 6 variables where SGD has 2"
       ),

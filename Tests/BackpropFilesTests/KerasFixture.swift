@@ -5,7 +5,7 @@ import Testing
 
 @testable import BackpropFiles
 
-/// A case of `Tests/Fixtures/keras_files.json`: a file that Keras wrote, and what its model answers.
+/// A case of `Tests/Fixtures/keras_files.json` or `optimizer_files.json`: a file that Keras wrote, and what its model answers.
 struct KerasCase: CustomTestStringConvertible, Sendable {
   let name: String
   private let fields: [String: ConfigValue]
@@ -14,7 +14,7 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   var path: String { fixture(name.hasSuffix(".h5") ? name : "\(name).keras") }
 
   /// A whole model in a `.keras` file.
-  static let all = read("keras_files")
+  static let all = read("keras_files") + read("optimizer_files")
   /// Weights alone, and a model of the older format; names are those of the files.
   static let weights = read("weight_files")
 

@@ -8,7 +8,16 @@ import Testing
 @Suite("Initialisers, penalties, constraints and schedules as Keras has them") struct KerasFormTests {
   static let regularizers = Golden("regularizers").cases
   static let constraints = Golden("constraints").cases
-  static let schedules = Golden("schedules")
+  static let schedules = [Golden("schedules"), Golden("further_schedules")]
+  static let scheduleCases = schedules.flatMap { golden in
+    golden.cases.map { Schedule(golden: $0, steps: golden.tensor("steps")) }
+  }
+
+  struct Schedule: Sendable, CustomTestStringConvertible {
+    let golden: GoldenCase
+    let steps: Tensor
+    var testDescription: String { golden.testDescription }
+  }
   static let initializers = Golden("initializers").cases
 
   @Test("regularisers", arguments: regularizers)
@@ -26,10 +35,11 @@ import Testing
     expectClose(constraint(golden.tensor("input")), golden.tensor("output"), atol: 1e-6, rtol: 1e-6)
   }
 
-  @Test("schedules", arguments: schedules.cases)
-  func schedule(_ golden: GoldenCase) {
+  @Test("schedules", arguments: scheduleCases)
+  func schedule(_ one: Schedule) throws {
+    let (golden, steps) = (one.golden, one.steps.integers)
     let schedule = LearningRateSchedule(className: golden.text("schedule"), config: golden.config("config"))
-    let steps = Self.schedules.tensor("steps").integers
+    try schedule.checkArguments()
     let values = Tensor.concatenate(steps.map { schedule(Tensor($0)).reshaped(to: [1]) })
     expectClose(values, golden.tensor("values"), atol: 1e-9, rtol: 2e-5)
   }
@@ -86,10 +96,12 @@ import Testing
     #expect(names(Self.regularizers, "regularizer") == Set(Regularizer.Kind.allCases.map(\.rawValue)))
     #expect(names(Self.constraints, "constraint") == Set(Constraint.Kind.allCases.map(\.rawValue)))
     #expect(
-      names(Self.schedules.cases, "schedule") == Set(LearningRateSchedule.Kind.allCases.map(\.rawValue)))
+      names(Self.scheduleCases.map(\.golden), "schedule")
+        == Set(LearningRateSchedule.Kind.allCases.map(\.rawValue)))
     #expect(names(Self.initializers, "initializer") == Set(Initializer.Kind.allCases.map(\.rawValue)))
     #expect(Initializer.Kind.allCases.count == 16)
+    let optimizers = Golden("optimizers").cases + Golden("further_optimizers").cases
     #expect(
-      names(Golden("optimizers").cases, "optimizer") == Set(Optimizer.all.map { String(describing: $0) }))
+      names(optimizers, "optimizer") == Set(Optimizer.all.map { String(describing: $0) }))
   }
 }

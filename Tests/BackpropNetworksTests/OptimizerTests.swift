@@ -5,7 +5,17 @@ import Testing
 @testable import BackpropNetworks
 
 @Suite("Optimizers") struct OptimizerTests {
-  static let golden = Golden("optimizers")
+  static let fixtures = [Golden("optimizers"), Golden("further_optimizers")]
+  static let cases = fixtures.flatMap { fixture in
+    fixture.cases.map { Case(golden: $0, start: fixture.facts["start"] as! [[String: Any]]) }
+  }
+
+  /// What is done, and the weights that it begins with.
+  struct Case: @unchecked Sendable, CustomTestStringConvertible {
+    let golden: GoldenCase
+    let start: [[String: Any]]
+    var testDescription: String { golden.testDescription }
+  }
 
   private static func gradient(_ variable: Int, _ step: Int, _ shape: Shape) -> Tensor {
     let scale: Float = step % 10 == 9 ? 10 : 1
@@ -16,15 +26,15 @@ import Testing
       }, shape: shape)
   }
 
-  @Test("50 steps as Keras takes them", arguments: golden.cases, [false, true])
-  func kerasSteps(_ golden: GoldenCase, _ isCompiled: Bool) throws {
+  @Test("50 steps as Keras takes them", arguments: cases, [false, true])
+  func kerasSteps(_ one: Case, _ isCompiled: Bool) throws {
+    let golden = one.golden
     var config = golden.config("config")
     if golden.has("exclude_from_weight_decay") {
       config["exclude_from_weight_decay"] = configValue(golden.values["exclude_from_weight_decay"]!)
     }
     let optimizer = try Optimizer.named(golden.text("optimizer"), config: config)
-    let start = Self.golden.facts["start"] as! [[String: Any]]
-    let weights = start.map { entry in
+    let weights = one.start.map { entry in
       let name = entry["name"] as! String
       return Weight(goldenTensor(entry["value"]!), name: name, path: name, initializer: .zeros)
     }

@@ -13,6 +13,17 @@ public struct LearningRateSchedule: KerasForm {
     case inverseTimeDecay = "InverseTimeDecay"
     case cosineDecay = "CosineDecay"
     case cosineDecayRestarts = "CosineDecayRestarts"
+    case linearWarmup = "LinearWarmup"
+    case noam = "Noam"
+    case oneCycle = "OneCycle"
+
+    /// Whether Keras has it, too.
+    var isKeras: Bool {
+      switch self {
+      case .linearWarmup, .noam, .oneCycle: false
+      default: true
+      }
+    }
   }
 
   public let className: String
@@ -34,6 +45,13 @@ public struct LearningRateSchedule: KerasForm {
       case .polynomialDecay: ["end_learning_rate": 0.0001, "power": 1.0, "cycle": false]
       case .cosineDecay: ["alpha": 0.0, "warmup_target": nil, "warmup_steps": 0]
       case .cosineDecayRestarts: ["t_mul": 2.0, "m_mul": 1.0, "alpha": 0.0]
+      case .linearWarmup: ["initial_learning_rate": 0.0, "after": nil]
+      case .noam: ["warmup_steps": 4000, "factor": 1.0]
+      case .oneCycle:
+        [
+          "warmup_share": 0.3, "annealing": "cos", "initial_divisor": 25.0, "final_divisor": 1e4,
+          "three_phases": false,
+        ]
       }
     config["name"] = .string(kind.rawValue)
     return config
@@ -52,6 +70,9 @@ public struct LearningRateSchedule: KerasForm {
     case .polynomialDecay: return polynomial(t)
     case .cosineDecay: return cosine(t)
     case .cosineDecayRestarts: return cosineRestarts(t)
+    case .linearWarmup: return linearWarmup(t)
+    case .noam: return noam(t)
+    case .oneCycle: return oneCycle(t)
     }
   }
 

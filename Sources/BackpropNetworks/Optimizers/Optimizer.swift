@@ -20,15 +20,21 @@ import Synchronization
 /// Every optimizer takes Keras' common arguments (``OptimizerOptions``): weight decay, three ways to clip, a moving
 /// average of the weights, accumulation of gradients.
 open class Optimizer: @unchecked Sendable {
-  /// A value that an optimizer keeps for each weight, of the weight's shape.
+  /// A value that an optimizer keeps for each weight.
   public struct Slot: Hashable, Sendable {
     public var name: String
     /// What its elements are at first.
     public var initialValue: Double
+    /// nil: the weight's.
+    public var shape: Shape?
+    /// nil: the weight's.
+    public var dtype: DType?
 
-    public init(_ name: String, initialValue: Double = 0) {
+    public init(_ name: String, initialValue: Double = 0, shape: Shape? = nil, dtype: DType? = nil) {
       self.name = name
       self.initialValue = initialValue
+      self.shape = shape
+      self.dtype = dtype
     }
   }
 
@@ -67,8 +73,22 @@ open class Optimizer: @unchecked Sendable {
   /// The slots, in the groups in which Keras lists them: of each group all weights' slots, then the next group.
   open var slotGroups: [[Slot]] { [] }
 
+  /// The same where it depends on the weight.
+  func slotGroups(for weight: Weight) -> [[Slot]] { slotGroups }
+
+  /// Scalars that are kept from step to step for all weights together, float32.
+  open var sharedSlots: [Slot] { [] }
+
+  /// The decay of one weight; nil: none.
+  func weightDecay(of weight: Weight) -> Double? { options.weightDecay }
+
   /// Scalars that all weights share; `step` is float32 and counts from 1.
   open func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] { [] }
+
+  /// The same, with the ``sharedSlots``, which get their new values here.
+  open func prepare(step: Tensor, learningRate: Tensor, shared: inout [Tensor]) -> [Tensor] {
+    prepare(step: step, learningRate: learningRate)
+  }
 
   /// The new value of one weight. Nothing but tensor operations, so that it fuses into one pass over memory.
   open func update(_ parameter: Tensor, gradient: Tensor, slots: inout [Tensor], step: StepValues) -> Tensor {
@@ -100,10 +120,11 @@ open class Optimizer: @unchecked Sendable {
 
   /// Makes the state for `weights`, keeping what is there for those that are known.
   package func build(_ weights: [Weight]) {
-    state.withLock { $0.build(weights, options: options, groups: slotGroups) }
+    let groups = weights.map { slotGroups(for: $0) }
+    state.withLock { $0.build(weights, options: options, groups: groups, shared: sharedSlots) }
   }
 
-  var isBuilt: Bool { state.withLock { !$0.inOrder.isEmpty || $0.weightCount > 0 } }
+  var isBuilt: Bool { state.withLock { $0.weightCount > 0 } }
 
   // MARK: One step
 
@@ -115,8 +136,12 @@ open class Optimizer: @unchecked Sendable {
     let accumulated = options.gradientAccumulationSteps
     let updates = accumulated.map { (count + 1).remainder(dividingBy: Tensor($0)) .== 0 }
     let steps = accumulated.map { count.floorDivided(by: Tensor($0)) } ?? count
+    let shared = state.withLock { $0.shared }
+    let sharedBefore = shared.map(\.value)
+    var sharedAfter = sharedBefore
+    let step = (steps + 1).cast(to: .float32)
     let values = StepValues(
-      learningRate: rate, prepared: prepare(step: (steps + 1).cast(to: .float32), learningRate: rate))
+      learningRate: rate, prepared: prepare(step: step, learningRate: rate, shared: &sharedAfter))
 
     let present = zip(weights, gradients).compactMap { weight, gradient in gradient.map { (weight, $0) } }
     var usable = present.map { $0.1 }
@@ -131,7 +156,7 @@ open class Optimizer: @unchecked Sendable {
       let slots = states[position]
       let old = weight.variable.value
       var parameter = old
-      if let decay = options.weightDecay, !options.isExcludedFromDecay(weight) {
+      if let decay = weightDecay(of: weight), !options.isExcludedFromDecay(weight) {
         parameter = parameter - parameter * decay * rate
       }
       let before = slots.slots.map(\.value)
@@ -147,6 +172,10 @@ open class Optimizer: @unchecked Sendable {
       if let average = slots.average { parameter = averaged(parameter, average, steps) }
       if let constraint = weight.constraint { parameter = constraint(parameter) }
       weight.variable.value = parameter
+    }
+    for (position, variable) in shared.enumerated() {
+      let (old, new) = (sharedBefore[position], sharedAfter[position])
+      variable.value = updates.map { Tensor.select($0, new, old) } ?? new
     }
     iteration.value = count + 1
   }
@@ -174,42 +203,56 @@ open class Optimizer: @unchecked Sendable {
 struct WeightState: Sendable {
   var average: Variable?
   var accumulator: Variable?
+  /// In the optimizer's groups, one after the other.
   var slots: [Variable] = []
+  var groupSizes: [Int] = []
+
+  func slots(inGroup group: Int) -> ArraySlice<Variable> {
+    guard group < groupSizes.count else { return [] }
+    let first = groupSizes[..<group].reduce(0, +)
+    return slots[first..<first + groupSizes[group]]
+  }
 }
 
 private struct OptimizerState: Sendable {
   private var states: [ObjectIdentifier: WeightState] = [:]
   private var weights: [Weight] = []
-  private var groups: [[Optimizer.Slot]] = []
+  private(set) var shared: [Variable] = []
 
   var weightCount: Int { weights.count }
 
   subscript(weight: Weight) -> WeightState { states[ObjectIdentifier(weight)]! }
 
-  mutating func build(_ new: [Weight], options: OptimizerOptions, groups: [[Optimizer.Slot]]) {
-    self.groups = groups
-    for weight in new where states[ObjectIdentifier(weight)] == nil {
-      func variable(_ name: String, _ value: Double) -> Variable {
-        let path = weight.path.replacing("/", with: "_") + "_" + name
-        return Variable(
-          Tensor(repeating: value, shape: weight.shape, dtype: weight.variable.dtype), name: path)
+  /// - Parameter groups: of each weight.
+  mutating func build(
+    _ new: [Weight], options: OptimizerOptions, groups: [[[Optimizer.Slot]]], shared slots: [Optimizer.Slot]
+  ) {
+    if shared.isEmpty {
+      shared = slots.map { Variable(Tensor(Float($0.initialValue)), name: $0.name) }
+    }
+    for (weight, groups) in zip(new, groups) where states[ObjectIdentifier(weight)] == nil {
+      func variable(_ slot: Optimizer.Slot) -> Variable {
+        let path = weight.path.replacing("/", with: "_") + "_" + slot.name
+        let value = Tensor(
+          repeating: slot.initialValue, shape: slot.shape ?? weight.shape,
+          dtype: slot.dtype ?? weight.variable.dtype)
+        return Variable(value, name: path)
       }
       weights.append(weight)
       states[ObjectIdentifier(weight)] = WeightState(
-        average: options.useEMA ? variable("average", 0) : nil,
-        accumulator: options.gradientAccumulationSteps != nil ? variable("gradient_accumulator", 0) : nil,
-        slots: groups.joined().map { variable($0.name, $0.initialValue) })
+        average: options.useEMA ? variable(Optimizer.Slot("average")) : nil,
+        accumulator: options.gradientAccumulationSteps == nil
+          ? nil : variable(Optimizer.Slot("gradient_accumulator")),
+        slots: groups.joined().map(variable), groupSizes: groups.map(\.count))
     }
   }
 
+  /// As Keras lists it: averages, accumulators, of each group all weights' slots, what is shared.
   var inOrder: [Variable] {
     let all = weights.map { states[ObjectIdentifier($0)]! }
     var result = all.compactMap(\.average) + all.compactMap(\.accumulator)
-    var first = 0
-    for group in groups {
-      for state in all { result += state.slots[first..<first + group.count] }
-      first += group.count
-    }
-    return result
+    let groupCount = all.map(\.groupSizes.count).max() ?? 0
+    for group in 0..<groupCount { for state in all { result += state.slots(inGroup: group) } }
+    return result + shared
   }
 }

@@ -10,7 +10,10 @@ extension Optimizer: OptimizerConvertible {
   public func makeOptimizer() throws -> Optimizer { self }
 
   /// Every optimizer that a name or a file can mean.
-  package static let all: [Optimizer.Type] = [SGD.self, Adam.self, AdamW.self, RMSprop.self, Adagrad.self]
+  package static let all: [Optimizer.Type] = [
+    SGD.self, Adam.self, AdamW.self, Adamax.self, Nadam.self, RMSprop.self, Adagrad.self, Adadelta.self,
+    Adafactor.self, Ftrl.self, Lamb.self, Lion.self, Muon.self,
+  ]
 
   /// From Keras' class name (in any case) and configuration.
   public static func named(_ name: String, config: [String: ConfigValue] = [:]) throws -> Optimizer {

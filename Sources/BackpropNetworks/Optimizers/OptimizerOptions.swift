@@ -92,9 +92,10 @@ extension Double: LearningRateConvertible { public var configValue: ConfigValue 
 
 extension LearningRateSchedule: LearningRateConvertible {
   public var configValue: ConfigValue {
-    .object([
-      "module": .string(Self.module), "class_name": .string(className), "config": .object(config),
-      "registered_name": .null,
+    let isKeras = Self.kind(named: className)?.isKeras ?? true
+    return .object([
+      "module": .string(isKeras ? Self.module : "backprop.schedules"), "class_name": .string(className),
+      "config": .object(config), "registered_name": isKeras ? .null : .string("backprop>\(className)"),
     ])
   }
 

@@ -49,6 +49,9 @@ extension LearningRateSchedule {
     case .piecewiseConstantDecay: ["boundaries", "values"]
     case .polynomialDecay, .cosineDecay: ["initial_learning_rate", "decay_steps"]
     case .cosineDecayRestarts: ["initial_learning_rate", "first_decay_steps"]
+    case .linearWarmup: ["target_learning_rate", "warmup_steps"]
+    case .noam: ["model_size"]
+    case .oneCycle: ["max_learning_rate", "total_steps"]
     }
   }
 
@@ -65,5 +68,11 @@ extension LearningRateSchedule {
       }
     }
     try checkKinds()
+    if kind == .linearWarmup, let after = config["after"], after != .null {
+      guard let schedule = LearningRateSchedule(after) else {
+        throw ModelError(.argument, "\(className): expected a schedule for 'after', found \(after.kindName)")
+      }
+      try schedule.checkArguments()
+    }
   }
 }

@@ -106,7 +106,7 @@ def layer(config, index):
 
 
 edit("unspecified-input.keras", "warned-key.keras", lambda c: layer(c, 1)["config"].update(future=7))
-edit("unspecified-input.keras", "warned-loss.keras", lambda c: c["compile_config"].update(loss="circle"))
+edit("unspecified-input.keras", "warned-loss.keras", lambda c: c["compile_config"].update(loss="quadruplet"))
 edit("optimizer-sgd.keras", "warned-state.keras",
      lambda c: c["compile_config"]["optimizer"]["config"].update(momentum=0.0))
 edit("unspecified-input.keras", "refused-units.keras", lambda c: layer(c, 1)["config"].update(units=6))
