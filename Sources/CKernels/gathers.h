@@ -65,7 +65,8 @@ static void gather_pieces(void *context, int64_t begin, int64_t end) {
     for (int64_t i = first_row; i < last_row; i++) {
       if (i + ahead < last_row) prefetch_part(g, i + ahead, first, count);
       const int64_t row = index_at(g->index, g->index_dtype, i);
-      char *dst = (char *)g->dst + (i * g->row + first) * size_of(g->dst_dtype);
+      const int64_t place = g->in_parts ? first * g->count + i * count : i * g->row + first;
+      char *dst = (char *)g->dst + place * size_of(g->dst_dtype);
       if (row < 0 || row >= g->src_rows) {
         memset(dst, 0, (size_t)(count * size_of(g->dst_dtype)));
         if (g->failed) note_first(g->failed, i);

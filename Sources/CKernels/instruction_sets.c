@@ -1,5 +1,6 @@
 // The public kernels: each jumps to the version for the processor's instruction set. (`target_clones` would do the
 // same one function at a time; a table lets helpers be shared without being inlined, and lets tests run every version.)
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel_list.h"
@@ -52,3 +53,9 @@ bool ck_set_instruction_set(const char *name) {
 #define CK_FORWARD(kernel)                                                                                         \
   void kernel(void *context) { current->kernel(context); }
 CK_KERNELS(CK_FORWARD)
+
+void ck_program_release(ck_program *program) {
+  // 1: it ran once (program_plan.h).
+  if (program->kept != (void *)1) free(program->kept);
+  program->kept = NULL;
+}

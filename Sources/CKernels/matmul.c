@@ -8,3 +8,9 @@ int64_t ck_matmul_scratch_bytes(int64_t m, int64_t k, int64_t n, bool transpose_
   const int64_t parts = ck_matmul_parts(m, k, n, transpose_b);
   return packed + (parts > 1 ? parts * m * n * (int64_t)sizeof(float) : 0);
 }
+
+int64_t ck_matmul_part_count(int64_t m, int64_t k, int64_t n, bool transpose_b) {
+  return ck_matmul_parts(m, k, n, transpose_b);
+}
+
+int64_t ck_gather_part_count(int64_t columns) { return ck_part_count(columns); }

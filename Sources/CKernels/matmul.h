@@ -184,16 +184,35 @@ typedef struct {
   int64_t first, last;
 } span;
 
+/// Where a's element (row, k) is read: at data + row · row_step + k · k_step.
+typedef struct {
+  const float *data;
+  int64_t row_step, k_step;
+} operand;
+
+/// For rows, or ks, of one part of a's stored columns.
+static operand operand_of(const ck_matmul *p, span rows, span k) {
+  if (!p->a_in_parts) {
+    return p->transpose_a ? (operand){p->a, 1, p->m} : (operand){p->a, p->k, 1};
+  }
+  const int64_t columns = p->transpose_a ? p->m : p->k, stored_rows = p->transpose_a ? p->k : p->m;
+  const int64_t length = ck_part_length(columns), column = p->transpose_a ? rows.first : k.first;
+  const int64_t first = column / length * length, width = least(length, columns - first);
+  const float *data = p->a + first * stored_rows - first;
+  return p->transpose_a ? (operand){data, 1, width} : (operand){data, width, 1};
+}
+
 /// Rows of the columns of one panel, over a part of k, into c whose first row is rows.first.
 static void multiply_rows(const ck_matmul *p, int64_t index, span rows, span k, bool finish, float *c) {
+  const operand a = operand_of(p, rows, k);
   const panel b = panel_of(p, index);
   const int64_t column = index * CK_MATMUL_COLUMNS, first = rows.first, last = rows.last;
   tile_job t = {
     .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
-    .c_step = p->n, .k = k.last - k.first, .a_row = p->transpose_a ? 1 : p->k, .a_k = p->transpose_a ? p->m : 1,
+    .c_step = p->n, .k = k.last - k.first, .a_row = a.row_step, .a_k = a.k_step,
     .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = finish && p->relu};
   for (int64_t row = first; row < last; row += CK_MATMUL_ROWS) {
-    t.a = p->a + row * t.a_row + k.first * t.a_k;
+    t.a = a.data + row * t.a_row + k.first * t.a_k;
     t.c = c + (row - first) * p->n + column;
     run_tile(&t, least(CK_MATMUL_ROWS, last - row));
   }
@@ -201,18 +220,36 @@ static void multiply_rows(const ck_matmul *p, int64_t index, span rows, span k, 
 
 typedef struct {
   const ck_matmul *product;
-  int64_t row_blocks, rows;  // of each unit
-  float *parts;
+  int64_t part_rows, blocks;  // rows of a part of a, and the blocks that each part is cut into
+  int64_t row_blocks;         // in all
+  const program_plan *plan;
+  float *sums;                // along k: a c for each part
 } matmul_job;
+
+/// Blocks of at most `rows` rows. They are of about the same height and even in number: a last block of 4 rows would
+/// leave one of two threads with nothing to do for as long as the other takes for 52.
+static matmul_job cut_rows(const ck_matmul *p, int64_t rows) {
+  const bool by_part = p->a_in_parts && p->transpose_a;
+  matmul_job job = {.product = p, .part_rows = by_part ? ck_part_length(p->m) : p->m};
+  job.blocks = ceil_div(job.part_rows, rows);
+  if (job.blocks > 1) job.blocks += job.blocks % 2;
+  job.row_blocks = job.blocks * ceil_div(p->m, job.part_rows);
+  return job;
+}
+
+static span rows_of(const matmul_job *job, int64_t block) {
+  const int64_t part = block / job->blocks * job->part_rows, length = least(job->part_rows, job->product->m - part);
+  const int64_t rows = ceil_div(length, job->blocks), first = least(block % job->blocks * rows, length);
+  return (span){part + first, part + least(first + rows, length)};
+}
 
 /// Units of one row block and one panel, panel by panel: a thread's neighbours share the panel.
 static void multiply_units(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
   const ck_matmul *p = job->product;
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t first = unit % job->row_blocks * job->rows;
-    const span rows = {first, least(first + job->rows, p->m)};
-    multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true, p->c + first * p->n);
+    const span rows = rows_of(job, unit % job->row_blocks);
+    multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true, p->c + rows.first * p->n);
   }
 }
 
@@ -221,12 +258,15 @@ static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
   const ck_matmul *p = job->product;
   _Alignas(64) float block[CK_MATMUL_BLOCK];
+  program_worker w;
+  float memory[worker_floats(job->plan)];
+  start_worker(&w, job->plan, memory);
   for (int64_t unit = begin; unit < end; unit++) {
-    const int64_t first = unit * job->rows, last = least(first + job->rows, p->m);
+    const span rows = rows_of(job, unit);
     for (int64_t index = 0; index < panel_count(p->n); index++) {
-      multiply_rows(p, index, (span){first, last}, (span){0, p->k}, true, block);
+      multiply_rows(p, index, rows, (span){0, p->k}, true, block);
     }
-    run_program_range(p->program, first * p->n, last * p->n, p->program_input, block);
+    run_elements(&w, rows.first * p->n, rows.last * p->n, block);
   }
 }
 
@@ -234,10 +274,11 @@ static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
 static void multiply_parts(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
   const ck_matmul *p = job->product;
+  const int64_t length = ck_part_length(p->k);
   for (int64_t part = begin; part < end; part++) {
-    const span k = {part * job->rows, least((part + 1) * job->rows, p->k)};
+    const span k = {part * length, least((part + 1) * length, p->k)};
     for (int64_t index = 0; index < panel_count(p->n); index++) {
-      multiply_rows(p, index, (span){0, p->m}, k, false, job->parts + part * p->m * p->n);
+      multiply_rows(p, index, (span){0, p->m}, k, false, job->sums + part * p->m * p->n);
     }
   }
 }
@@ -271,24 +312,21 @@ CK_KERNEL(ck_matmul_run) {
   // A quarter of a million multiply-adds a piece: about 4 µs, enough to pay for handing it over.
   const int64_t piece = 1 << 18;
   if (p->program) {
-    const int64_t most_rows = CK_MATMUL_BLOCK / p->n;
-    int64_t rows = most(1, least(most_rows, piece / most(p->k * p->n, 1)));
-    if (rows > CK_MATMUL_ROWS) rows -= rows % CK_MATMUL_ROWS;
-    matmul_job job = {p, ceil_div(p->m, rows), rows, NULL};
+    program_plan fresh;
+    matmul_job job = cut_rows(p, most(1, least(CK_MATMUL_BLOCK / p->n, piece / most(p->k * p->n, 1))));
+    job.plan = plan_for(p->program, p->program_input, &fresh);
     ck_parallel_for(job.row_blocks, 1, multiply_and_continue, &job);
     return;
   }
   const int64_t parts = ck_matmul_parts(p->m, p->k, p->n, p->transpose_b);
   if (parts > 1) {
-    matmul_job job = {p, 0, ck_part_length(p->k), p->packed};
-    if (p->n % CK_MATMUL_COLUMNS != 0) job.parts += p->k * CK_MATMUL_COLUMNS;
+    matmul_job job = {.product = p, .sums = p->packed};
+    if (p->n % CK_MATMUL_COLUMNS != 0) job.sums += p->k * CK_MATMUL_COLUMNS;
     ck_parallel_for(parts, 1, multiply_parts, &job);
-    add_parts(p, job.parts, parts);
+    add_parts(p, job.sums, parts);
     return;
   }
-  int64_t rows = most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1));
-  rows -= rows % CK_MATMUL_ROWS;
-  matmul_job job = {p, ceil_div(p->m, rows), rows, NULL};
+  matmul_job job = cut_rows(p, most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1)));
   const int64_t units = job.row_blocks * panel_count(p->n);
   // Fewer than two pieces' worth: not worth a second thread.
   const bool small = p->m * p->n * p->k < piece / 2;

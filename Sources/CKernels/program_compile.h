@@ -12,7 +12,10 @@ typedef struct {
   int step_count, tile_slots, fill_count;
   step steps[CK_MAX_STEPS];
   // Tile scratch that holds a uniform value throughout.
-  struct { uint16_t slot; float value; } fills[CK_MAX_TILE_SLOTS];
+  struct { uint16_t slot; int16_t value; } fills[CK_MAX_TILE_SLOTS];
+  // Steps whose immediate is a uniform value.
+  struct { uint16_t step; int16_t value; } immediates[CK_MAX_STEPS];
+  int immediate_count;
 } step_list;
 
 typedef struct {
@@ -147,13 +150,21 @@ static inline void start_emitter(emitter *e, value_graph *g, step_list *list, in
   e->accumulator = -1;
   e->first_tile_slot = (uint16_t)first_tile_slot;
   e->free_count = 0;
-  list->step_count = list->tile_slots = list->fill_count = 0;
+  list->step_count = list->tile_slots = list->fill_count = list->immediate_count = 0;
 }
 
 static inline step *emit(emitter *e, int operation) {
   step *s = &e->list->steps[e->list->step_count++];
   *s = (step){.operation = (uint16_t)operation};
   return s;
+}
+
+/// A step whose immediate is a uniform value.
+static inline void emit_uniform(emitter *e, int operation, int value) {
+  step_list *list = e->list;
+  list->immediates[list->immediate_count].step = (uint16_t)list->step_count;
+  list->immediates[list->immediate_count++].value = (int16_t)value;
+  emit(e, operation)->immediate = e->graph->values[value].scalar;
 }
 
 static inline int16_t new_slot(emitter *e) {
@@ -174,7 +185,7 @@ static inline uint16_t place(emitter *e, int value) {
     v->slot = new_slot(e);
     v->scratch = true;
     e->list->fills[e->list->fill_count].slot = (uint16_t)v->slot;
-    e->list->fills[e->list->fill_count++].value = v->scalar;
+    e->list->fills[e->list->fill_count++].value = (int16_t)value;
   }
   return (uint16_t)v->slot;
 }
@@ -183,7 +194,7 @@ static inline void load(emitter *e, int value) {
   if (e->accumulator == value) return;
   const program_value *v = &e->graph->values[value];
   if (v->uniform) {
-    emit(e, STEP_SET)->immediate = v->scalar;
+    emit_uniform(e, STEP_SET, value);
   } else {
     emit(e, STEP_LOAD)->m = (uint16_t)v->slot;
   }
@@ -200,13 +211,12 @@ static inline int reads(const value_graph *g, int instruction, int value) {
 static void emit_instruction(emitter *e, const ck_instruction *in, const int16_t *sources) {
   program_value *values = e->graph->values;
   int opcode = in->opcode;
-  float immediate = in->immediate;
-  int a = sources[0], b = sources[1];
+  int a = sources[0], b = sources[1], factor = -1;
   const int c = sources[2];
 
   // A uniform factor makes an immediate of it.
   if (opcode == CK_MULADD && (values[a].uniform || values[b].uniform)) {
-    immediate = values[b].uniform ? values[b].scalar : values[a].scalar;
+    factor = values[b].uniform ? b : a;
     a = values[b].uniform ? a : b;
     b = c;
     opcode = CK_MULADD_I;
@@ -218,13 +228,13 @@ static void emit_instruction(emitter *e, const ck_instruction *in, const int16_t
   if (opcode == CK_COPY) {
     load(e, a);
   } else if (opcode == CK_SET_I) {
-    emit(e, STEP_SET)->immediate = immediate;
+    emit(e, STEP_SET)->immediate = in->immediate;
   } else if (unary != STEP_END) {
     load(e, a);
     emit(e, unary);
   } else if (single != STEP_END) {
     load(e, a);
-    emit(e, single)->immediate = immediate;
+    emit(e, single)->immediate = in->immediate;
   } else if (opcode == CK_CALL) {
     step *s = emit(e, STEP_CALL);
     s->m = place(e, a);
@@ -232,18 +242,22 @@ static void emit_instruction(emitter *e, const ck_instruction *in, const int16_t
     s->call = (uint16_t)(in - e->graph->program->instructions);
   } else if (binary != STEP_END && values[b].uniform) {
     load(e, a);
-    emit(e, binary + 2)->immediate = values[b].scalar;
+    emit_uniform(e, binary + 2, b);
   } else if (binary != STEP_END && values[a].uniform) {
     load(e, b);
-    emit(e, binary + 3)->immediate = values[a].scalar;
+    emit_uniform(e, binary + 3, a);
   } else if (binary != STEP_END || opcode == CK_MULADD_I || opcode == CK_LERP_I) {
     const int form =
       binary != STEP_END ? (int)binary : opcode == CK_LERP_I ? (int)STEP_LERP_I_AM : (int)STEP_MULADD_I_AM;
     const bool second = e->accumulator == b && a != b;
     if (!second) load(e, a);
-    step *s = emit(e, second ? form + 1 : form);
-    s->m = place(e, second ? a : b);
-    s->immediate = immediate;
+    const uint16_t m = place(e, second ? a : b);
+    if (factor >= 0) {
+      emit_uniform(e, second ? form + 1 : form, factor);
+    } else {
+      emit(e, second ? form + 1 : form)->immediate = in->immediate;
+    }
+    e->list->steps[e->list->step_count - 1].m = m;
   } else {
     const int form = opcode == CK_SELECT ? STEP_SELECT_AMM : STEP_MULADD_AMM;
     if (e->accumulator == b && a != b && b != c) {
@@ -270,7 +284,9 @@ static float evaluate_uniform(value_graph *g, const ck_instruction *in, const in
   start_emitter(&e, g, &list, 0);
   program_value saved[3];
   for (int k = 0; k < 3; k++) {
-    if (sources[k] >= 0) saved[k] = g->values[sources[k]];
+    if (sources[k] < 0) continue;
+    saved[k] = g->values[sources[k]];
+    g->values[sources[k]].scratch = false;
   }
   emit_instruction(&e, in, sources);
   emit(&e, STEP_STORE)->m = (uint16_t)list.tile_slots;
@@ -278,7 +294,7 @@ static float evaluate_uniform(value_graph *g, const ck_instruction *in, const in
   float scratch[4][CK_TILE];
   float *slots[4] = {scratch[0], scratch[1], scratch[2], scratch[3]};
   for (int f = 0; f < list.fill_count; f++) {
-    for (int i = 0; i < CK_TILE; i++) slots[list.fills[f].slot][i] = list.fills[f].value;
+    for (int i = 0; i < CK_TILE; i++) slots[list.fills[f].slot][i] = g->values[list.fills[f].value].scalar;
   }
   run_tiles(list.steps, g->program->instructions, slots, 0, 1, CK_TILE);
   for (int k = 0; k < 3; k++) {
@@ -298,6 +314,13 @@ static void evaluate_uniforms(value_graph *g) {
       if (g->sources[i][k] >= 0) v->uniform = g->values[g->sources[i][k]].uniform;
     }
     if (v->uniform && v->last_use >= 0) v->scalar = evaluate_uniform(g, in, g->sources[i]);
+  }
+}
+
+/// Immediates that follow from what the uniform inputs hold now.
+static void update_immediates(const value_graph *g, step_list *list) {
+  for (int i = 0; i < list->immediate_count; i++) {
+    list->steps[list->immediates[i].step].immediate = g->values[list->immediates[i].value].scalar;
   }
 }
 

@@ -29,6 +29,9 @@ enum {
 typedef struct {
   const ck_program *program;
   plan_form form;
+  int lanes;                    // of the instruction set it was made for
+  int replaced;                 // the input that is handed over block by block instead of lying in memory; or -1
+  value_graph values;
   int outer;                    // dimensions before the innermost
   int axis[CK_MAX_DIMS];        // the program's dimension whose strides hold
   int64_t extent[CK_MAX_DIMS];
@@ -154,19 +157,21 @@ static bool repeats_in_every_row(const program_plan *p, const ck_operand *operan
 }
 
 /// Whether writing output o where it lies, as soon as it is known, would change an input that is still to be read.
-static bool overwrites_an_input(const value_graph *g, int o) {
-  const ck_program *p = g->program;
+static bool overwrites_an_input(const program_plan *plan, int o) {
+  const ck_program *p = plan->program;
+  const value_graph *g = &plan->values;
   const int value = g->output_values[o];
   const bool at_the_end = value < p->input_count || g->values[value].uniform;
   const int defined = value - p->input_count;
   for (int i = 0; i < p->input_count; i++) {
-    if (p->inputs[i].data != p->outputs[o].operand.data || g->values[i].last_use < 0) continue;
+    if (p->inputs[i].data != p->outputs[o].operand.data || g->values[i].last_use < 0 || i == plan->replaced) continue;
     if (at_the_end || g->values[i].last_use > defined) return true;
   }
   return false;
 }
 
-static void place_operands(program_plan *p, const value_graph *g) {
+static void place_operands(program_plan *p) {
+  const value_graph *g = &p->values;
   const ck_program *program = p->program;
   // Long rows are used where they lie; short ones are put together. Many buffered operands make blocks short, and
   // then fewer rows are short.
@@ -186,7 +191,7 @@ static void place_operands(program_plan *p, const value_graph *g) {
     for (int o = 0; o < program->output_count; o++) {
       const ck_output *output = &program->outputs[o];
       const bool direct = output->reduction == CK_STORE && lies_like_a_block(p, &output->operand)
-                          && !overwrites_an_input(g, o);
+                          && !overwrites_an_input(p, o);
       p->output_place[o] = direct ? PLACE_DIRECT : PLACE_BUFFERED;
       buffered += !direct;
     }
@@ -277,9 +282,26 @@ static void estimate(program_plan *p) {
   p->cycles = tile * ((double)p->rows * p->n / CK_TILE);
 }
 
-static void make_plan(program_plan *p, const ck_program *program) {
-  value_graph g;
+/// What the uniform inputs hold now; false when that is what they held before.
+static bool read_uniform_inputs(program_plan *p) {
+  const ck_program *program = p->program;
+  bool changed = false;
+  for (int i = 0; i < program->input_count; i++) {
+    program_value *v = &p->values.values[i];
+    if (!v->uniform) continue;
+    float scalar;
+    load_run(&scalar, program->inputs[i].data, program->inputs[i].dtype, 1, 1);
+    changed |= memcmp(&scalar, &v->scalar, sizeof scalar) != 0;
+    v->scalar = scalar;
+  }
+  return changed;
+}
+
+static void make_plan(program_plan *p, const ck_program *program, int replaced) {
+  value_graph *g = &p->values;
   p->program = program;
+  p->lanes = CK_LANES;
+  p->replaced = replaced;
   p->partials = NULL;
   p->reduced_outputs = 0;
   for (int o = 0; o < program->output_count; o++) p->reduced_outputs += program->outputs[o].reduction != CK_STORE;
@@ -290,16 +312,45 @@ static void make_plan(program_plan *p, const ck_program *program) {
     p->cycles = 0;
     return;
   }
-  read_values(&g, program);
+  read_values(g, program);
   for (int i = 0; i < program->input_count; i++) {
-    program_value *v = &g.values[i];
-    v->uniform = v->last_use >= 0 && repeats_in_every_row(p, &program->inputs[i])
+    program_value *v = &g->values[i];
+    v->uniform = v->last_use >= 0 && i != replaced && repeats_in_every_row(p, &program->inputs[i])
                  && (p->n == 1 || stride_of(p, &program->inputs[i], p->outer) == 0);
-    if (v->uniform) load_run(&v->scalar, program->inputs[i].data, program->inputs[i].dtype, 1, 1);
   }
-  evaluate_uniforms(&g);
-  place_operands(p, &g);
-  compile_steps(&g, &p->list);
+  read_uniform_inputs(p);
+  evaluate_uniforms(g);
+  place_operands(p);
+  compile_steps(g, &p->list);
   cut_work(p);
   estimate(p);
+}
+
+/// Instead of a plan, after a first run.
+#define CK_HAS_RUN ((void *)1)
+
+/// The plan of a program's first run is `fresh`; one that runs again keeps its plan, of which only the values change that
+/// follow from uniform inputs. Planning costs about half a microsecond, as much as a small program's work.
+static program_plan *plan_for(ck_program *program, int replaced, program_plan *fresh) {
+  if (!program->kept) {
+    program->kept = CK_HAS_RUN;
+  } else {
+    program_plan *kept = program->kept;
+    if (program->kept == CK_HAS_RUN) {
+      kept = malloc(sizeof *kept);
+      if (kept) {
+        program->kept = kept;
+        make_plan(kept, program, replaced);
+        return kept;
+      }
+    } else if (kept->lanes == CK_LANES && kept->replaced == replaced) {
+      if (!kept->empty && read_uniform_inputs(kept)) {
+        evaluate_uniforms(&kept->values);
+        update_immediates(&kept->values, &kept->list);
+      }
+      return kept;
+    }
+  }
+  make_plan(fresh, program, replaced);
+  return fresh;
 }

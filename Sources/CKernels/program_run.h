@@ -4,6 +4,8 @@ typedef struct {
   const program_plan *plan;
   float *slots[CK_MAX_SLOTS];
   float *input_buffers[CK_MAX_REGISTERS], *output_buffers[CK_MAX_OUTPUTS];  // a block, or one tile for the last part
+  float *block;  // what stands for the replaced input, from element `block_start` on
+  int64_t block_start;
   double totals[CK_MAX_OUTPUTS][column_chunk];
 } program_worker;
 
@@ -54,7 +56,7 @@ static void start_worker(program_worker *w, const program_plan *p, float *memory
   for (int t = 0; t < p->list.tile_slots; t++) tile_slots[t] = memory + t * CK_TILE;
   for (int f = 0; f < p->list.fill_count; f++) {
     float *slot = w->slots[p->list.fills[f].slot];
-    const vf value = p->list.fills[f].value;
+    const vf value = p->values.values[p->list.fills[f].value].scalar;
     for (int i = 0; i < CK_TILE; i += CK_LANES) vstore(slot + i, value);
   }
 }
@@ -68,7 +70,9 @@ static void run_block(program_worker *w, int64_t row, int64_t rows, int64_t colu
   for (int i = 0; i < g->input_count; i++) {
     switch (p->input_place[i]) {
       case PLACE_DIRECT:
-        w->slots[i] = (float *)g->inputs[i].data + row_offset(p, &g->inputs[i], row) + column;
+        w->slots[i] = i == p->replaced
+                        ? w->block + (column - w->block_start)
+                        : (float *)g->inputs[i].data + row_offset(p, &g->inputs[i], row) + column;
         break;
       case PLACE_BUFFERED:
         gather_block(p, &g->inputs[i], w->input_buffers[i], row, rows, column, columns);
@@ -317,24 +321,23 @@ static void run_units(const program_plan *p, int64_t begin, int64_t end) {
 static void run_units_of(void *context, int64_t begin, int64_t end) { run_units(context, begin, end); }
 
 CK_KERNEL(ck_program_run) {
-  program_plan plan;
-  make_plan(&plan, context);
-  if (plan.empty) {
-    write_identities(plan.program);
+  program_plan fresh, *plan = plan_for(context, -1, &fresh);
+  if (plan->empty) {
+    write_identities(plan->program);
     return;
   }
-  double partials[partial_count(&plan) + 1];
-  plan.partials = partials;
-  if (plan.cycles < parallel_cycles || plan.units == 1) {
-    run_units(&plan, 0, plan.units);
+  double partials[partial_count(plan) + 1];
+  plan->partials = partials;
+  if (plan->cycles < parallel_cycles || plan->units == 1) {
+    run_units(plan, 0, plan->units);
   } else {
-    ck_parallel_shares(plan.units, run_units_of, &plan);
+    ck_parallel_shares(plan->units, run_units_of, plan);
   }
-  if (plan.spans > 1) fold_spans(&plan);
+  if (plan->spans > 1) fold_spans(plan);
 }
 
 typedef struct {
-  program_plan plans[8];
+  program_plan *plans[8];
   int64_t first[9];
   int count;
 } program_batch;
@@ -343,7 +346,7 @@ static void run_units_of_batch(void *context, int64_t begin, int64_t end) {
   const program_batch *b = context;
   for (int i = 0; i < b->count; i++) {
     const int64_t from = most(begin, b->first[i]), to = least(end, b->first[i + 1]);
-    if (from < to) run_units(&b->plans[i], from - b->first[i], to - b->first[i]);
+    if (from < to) run_units(b->plans[i], from - b->first[i], to - b->first[i]);
   }
 }
 
@@ -352,14 +355,15 @@ CK_KERNEL(ck_program_list_run) {
   const ck_program_list *list = context;
   for (int64_t next = 0; next < list->count;) {
     program_batch batch;
+    program_plan fresh[8];
     double cycles = 0;
     batch.count = 0;
     batch.first[0] = 0;
     for (; next < list->count && batch.count < 8; next++) {
-      program_plan *plan = &batch.plans[batch.count];
-      make_plan(plan, list->programs[next]);
+      program_plan *plan = plan_for(list->programs[next], -1, &fresh[batch.count]);
+      batch.plans[batch.count] = plan;
       if (plan->empty || plan->spans > 1) {
-        CK_LOCAL(ck_program_run)((void *)list->programs[next]);
+        CK_LOCAL(ck_program_run)(list->programs[next]);
         continue;
       }
       cycles += plan->cycles;
@@ -375,26 +379,10 @@ CK_KERNEL(ck_program_list_run) {
   }
 }
 
-/// Elements begin ..< end of a program with one dimension and no reductions, on this thread. Input `replaced` is read
+/// Elements begin ..< end of a program with one dimension and no reductions, on this thread. The replaced input is read
 /// from `block`, whose first element is `begin`.
-CK_KEEP void run_program_range(const ck_program *whole, int64_t begin, int64_t end, int replaced, float *block) {
-  ck_operand inputs[CK_MAX_REGISTERS];
-  ck_output outputs[CK_MAX_OUTPUTS];
-  ck_program part = *whole;
-  part.dims[0] = end - begin;
-  for (int i = 0; i < part.input_count; i++) {
-    inputs[i] = whole->inputs[i];
-    inputs[i].data = (char *)inputs[i].data + begin * inputs[i].strides[0] * size_of(inputs[i].dtype);
-  }
-  inputs[replaced].data = block;
-  for (int o = 0; o < part.output_count; o++) {
-    outputs[o] = whole->outputs[o];
-    ck_operand *operand = &outputs[o].operand;
-    operand->data = (char *)operand->data + begin * operand->strides[0] * size_of(operand->dtype);
-  }
-  part.inputs = inputs;
-  part.outputs = outputs;
-  program_plan plan;
-  make_plan(&plan, &part);
-  if (!plan.empty) run_units(&plan, 0, plan.units);
+static void run_elements(program_worker *w, int64_t begin, int64_t end, float *block) {
+  w->block = block;
+  w->block_start = begin;
+  run_blocks(w, 0, 1, begin, end, NULL);
 }

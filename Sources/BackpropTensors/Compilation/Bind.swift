@@ -69,7 +69,9 @@ private struct Binder {
     }
   }
 
-  private func buffer(_ id: Graph.ValueID) -> Buffer { Buffer(address(of: plan.places[id]!), graph.type(id)) }
+  private func buffer(_ id: Graph.ValueID) -> Buffer {
+    Buffer(address(of: plan.places[id]!), graph.type(id), inParts: graph.inParts.contains(id))
+  }
 
   private mutating func add(_ node: Graph.Node, at position: Int) {
     let rule = node.operation.rule
@@ -175,13 +177,13 @@ private struct Binder {
 }
 
 private final class ProgramListBox {
-  let pointers: UnsafeMutablePointer<UnsafePointer<ck_program>?>
+  let pointers: UnsafeMutablePointer<UnsafeMutablePointer<ck_program>?>
   private let boxes: [ProgramBox]
 
   init(_ boxes: [ProgramBox]) {
     self.boxes = boxes
     pointers = .allocate(capacity: boxes.count)
-    for (position, box) in boxes.enumerated() { pointers[position] = UnsafePointer(box.program) }
+    for (position, box) in boxes.enumerated() { pointers[position] = box.program }
   }
 
   deinit { pointers.deallocate() }

@@ -14,8 +14,16 @@ struct BlockCode {
   /// How often each value is still read, outputs included.
   private var reads: [Int]
   private var free: [Int] = []
-  /// Multiplications that the addition which reads them does too.
+  /// Multiplications that the addition which reads them does too, and differences that the blend does which reads them.
   private var absorbed = Set<Int>()
+  /// a + (b − a) · constant, by the step of the addition.
+  private var blends: [Int: Blend] = [:]
+
+  private struct Blend {
+    let from: Int
+    let to: FusedOperation.Operand
+    let share: Double
+  }
 
   init(_ fused: FusedOperation) {
     self.fused = fused
@@ -33,6 +41,7 @@ struct BlockCode {
   /// False when the machine's limits are exceeded.
   mutating func lower() -> Bool {
     for position in fused.steps.indices { absorbProduct(position) }
+    for position in fused.steps.indices { absorbDifference(position) }
     for position in fused.steps.indices where !absorbed.contains(position) {
       guard lower(position) else { return false }
     }
@@ -84,6 +93,35 @@ struct BlockCode {
     }
   }
 
+  /// a + (b − a) · constant in one instruction: the moving averages of every optimizer.
+  private mutating func absorbDifference(_ position: Int) {
+    let step = fused.steps[position]
+    guard step.operation == .binary(.add) else { return }
+    for side in 0..<2 {
+      guard case .register(let product) = step.operands[side], absorbed.contains(product - fused.inputCount),
+        case .register(let from) = step.operands[1 - side],
+        let (difference, share) = scaled(product - fused.inputCount)
+      else { continue }
+      let subtraction = difference - fused.inputCount
+      guard subtraction >= 0, reads[difference] == 1, fused.steps[subtraction].operation == .binary(.subtract),
+        fused.steps[subtraction].operands[1] == .register(from)
+      else { continue }
+      absorbed.insert(subtraction)
+      blends[position] = Blend(from: from, to: fused.steps[subtraction].operands[0], share: share)
+      return
+    }
+  }
+
+  /// Value and constant of a multiplication by a constant.
+  private func scaled(_ position: Int) -> (value: Int, constant: Double)? {
+    let operands = fused.steps[position].operands
+    switch (operands[0], operands[1]) {
+    case (.register(let value), .constant(let constant)), (.constant(let constant), .register(let value)):
+      return (value, constant)
+    default: return nil
+    }
+  }
+
   private mutating func lower(_ position: Int) -> Bool {
     let step = fused.steps[position]
     let value = fused.inputCount + position
@@ -96,6 +134,14 @@ struct BlockCode {
       // Stretching: the register already holds the whole iteration shape.
       alias(step.operands[0], as: value)
     case .opcode(let code):
+      if let blend = blends[position] {
+        let (from, to) = (places[blend.from], register(of: blend.to))
+        // Both read `from`: the difference and the sum.
+        finish([.register(blend.from), .register(blend.from), blend.to], to: value) {
+          $0.emit(CK_LERP_I, to: $1, from, to, immediate: Float(blend.share))
+        }
+        return true
+      }
       if lowerMultiplyAdd(step, to: value) { return true }
       lower(ck_opcode(UInt32(code)), step.operands, to: value)
     case .function(let function):

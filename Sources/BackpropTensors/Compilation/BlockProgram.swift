@@ -149,6 +149,7 @@ package final class ProgramBox {
   }
 
   deinit {
+    ck_program_release(program)
     inputs.deallocate()
     outputs.deallocate()
     instructions.deallocate()

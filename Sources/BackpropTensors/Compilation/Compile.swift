@@ -11,6 +11,7 @@ enum Compiler {
     graph = graph.withFusedMatmuls().verified(after: "fuse matmul")
     graph = graph.withFusedElements().verified(after: "fuse elements")
     graph = graph.withContinuedMatmuls().verified(after: "continue matmul")
+    graph = graph.withCutColumns().verified(after: "cut columns")
     Debug.fuse.print("\(name), fused", graph)
     graph = graph.withoutDeadNodes().ordered().verified(after: "order")
     return graph

@@ -27,6 +27,14 @@ extension Graph {
         programmerError("\(pass): \(error)")
       }
     }
+    for node in nodes {
+      for output in node.outputs where inParts.contains(output) {
+        require(writesParts(node), "\(pass): \(node.operation.rule.name) can't make %\(output) in parts")
+      }
+      for input in node.inputs where inParts.contains(input) {
+        require(readsParts(node, input), "\(pass): \(node.operation.rule.name) can't read %\(input) in parts")
+      }
+    }
     for result in results { require(isMade[result], "\(pass): result %\(result) is never made") }
     return self
   }

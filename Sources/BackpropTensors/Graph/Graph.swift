@@ -33,6 +33,8 @@ package struct Graph: Sendable {
   package var writes: [(variable: Variable, value: ValueID)] = []
   /// A scalar that must be finite, or nothing is written.
   package var guarded: ValueID?
+  /// Values that lie in memory part by part (`withCutColumns`).
+  package var inParts = Set<ValueID>()
 
   package init() {}
 

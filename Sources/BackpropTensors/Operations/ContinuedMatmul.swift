@@ -64,7 +64,7 @@ package struct ContinuedMatmul: OperationFamily {
     guard let box = BlockProgram.program(program, programInputs, outputs), box.program.pointee.rank == 1
     else { return nil }
     var arguments = small.arguments(product, operands, nil, scratch)
-    arguments.program = UnsafePointer(box.program)
+    arguments.program = box.program
     arguments.program_input = Int32(place)
     return BoundKernel("small product, block program", arguments, keeping: box, run: ck_matmul_run)
   }

@@ -66,6 +66,10 @@ extension MatmulOptions {
 struct SmallProduct {
   var m, k, n: Int
 
+  func isCutAlongK(transposeB: Bool) -> Bool {
+    ck_matmul_part_count(Int64(m), Int64(k), Int64(n), transposeB) > 1
+  }
+
   func scratchBytes(transposeB: Bool) -> Int {
     Int(ck_matmul_scratch_bytes(Int64(m), Int64(k), Int64(n), transposeB))
   }
@@ -87,6 +91,7 @@ struct SmallProduct {
     arguments.n = Int64(n)
     arguments.transpose_a = options.transposeA
     arguments.transpose_b = options.transposeB
+    arguments.a_in_parts = inputs[0].inParts
     arguments.relu = options.activation == .relu
     arguments.packed = scratch?.assumingMemoryBound(to: Float.self)
     return arguments

@@ -64,10 +64,13 @@ package struct Rule: Sendable {
 package struct Buffer: @unchecked Sendable {
   package var bytes: UnsafeMutableRawPointer
   package var type: TensorType
+  /// Not row by row but part by part (`Graph.withCutColumns`); known to the kernels of gathers and small products.
+  package var inParts: Bool
 
-  package init(_ bytes: UnsafeMutableRawPointer, _ type: TensorType) {
+  package init(_ bytes: UnsafeMutableRawPointer, _ type: TensorType, inParts: Bool = false) {
     self.bytes = bytes
     self.type = type
+    self.inParts = inParts
   }
 
   package var shape: Shape { type.shape }

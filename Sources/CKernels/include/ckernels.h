@@ -113,13 +113,17 @@ typedef struct {
   const ck_operand *inputs;
   const ck_output *outputs;
   const ck_instruction *instructions;
+  void *kept;  // NULL at first: from its second run on, how the program is cut and compiled
 } ck_program;
 
 /// Runs one program (`context` is a `ck_program *`). An output may be the very buffer of an input with the same strides.
+/// Between two runs nothing of the program may change but the elements of its operands, and no two runs overlap.
 void ck_program_run(void *context);
+/// Frees what runs kept.
+void ck_program_release(ck_program *program);
 
 typedef struct {
-  const ck_program *const *programs;
+  ck_program *const *programs;
   int64_t count;
 } ck_program_list;
 
@@ -139,11 +143,15 @@ typedef struct {
   float *c;
   int64_t m, k, n;
   bool transpose_a, transpose_b, relu;
+  bool a_in_parts;  // a lies in memory part by part (see partition.h)
   float *packed;  // `ck_matmul_scratch_bytes` of working memory, aligned to 64
-  const ck_program *program;
+  ck_program *program;
   int32_t program_input;
 } ck_matmul;
 void ck_matmul_run(void *context);
+/// How many parts along k a product is cut into, and how many a gather cuts its columns into (see partition.h).
+int64_t ck_matmul_part_count(int64_t m, int64_t k, int64_t n, bool transpose_b);
+int64_t ck_gather_part_count(int64_t columns);
 int64_t ck_matmul_scratch_bytes(int64_t m, int64_t k, int64_t n, bool transpose_b);
 
 // MARK: Copies, casts, permutations, gathers
@@ -166,6 +174,7 @@ typedef struct {
   int32_t dst_dtype, src_dtype, index_dtype;
   int64_t count, row, src_rows;
   float scale, shift;
+  bool in_parts;  // dst is written part by part (see partition.h)
   int64_t *failed;
 } ck_gather;
 void ck_gather_run(void *context);
