@@ -11,8 +11,10 @@
 #define CK_MATMUL_ROWS 6  // 12 sums, 2 of b, 1 broadcast: 15 of 16
 #endif
 #define CK_MATMUL_COLUMNS (2 * CK_LANES)
-/// Rows whose results, gone through a program, lie in the first-level cache: at most this many elements.
+/// A block of results that goes through a program lies in the first-level cache: at most this many elements, in rows of
+/// at most CK_MATMUL_WIDTH, or of all columns when those are few.
 #define CK_MATMUL_BLOCK 4096
+#define CK_MATMUL_WIDTH 128
 
 typedef vf tile[CK_MATMUL_ROWS][2];
 
@@ -202,18 +204,19 @@ static operand operand_of(const ck_matmul *p, span rows, span k) {
   return p->transpose_a ? (operand){data, 1, width} : (operand){data, width, 1};
 }
 
-/// Rows of the columns of one panel, over a part of k, into c whose first row is rows.first.
-static void multiply_rows(const ck_matmul *p, int64_t index, span rows, span k, bool finish, float *c) {
+/// Rows of the columns of one panel, over a part of k, to c, where the first of them lies.
+static void multiply_rows(
+  const ck_matmul *p, int64_t index, span rows, span k, bool finish, float *c, int64_t c_step) {
   const operand a = operand_of(p, rows, k);
   const panel b = panel_of(p, index);
   const int64_t column = index * CK_MATMUL_COLUMNS, first = rows.first, last = rows.last;
   tile_job t = {
     .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
-    .c_step = p->n, .k = k.last - k.first, .a_row = a.row_step, .a_k = a.k_step,
+    .c_step = c_step, .k = k.last - k.first, .a_row = a.row_step, .a_k = a.k_step,
     .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = finish && p->relu};
   for (int64_t row = first; row < last; row += CK_MATMUL_ROWS) {
     t.a = a.data + row * t.a_row + k.first * t.a_k;
-    t.c = c + (row - first) * p->n + column;
+    t.c = c + (row - first) * c_step;
     run_tile(&t, least(CK_MATMUL_ROWS, last - row));
   }
 }
@@ -222,6 +225,7 @@ typedef struct {
   const ck_matmul *product;
   int64_t part_rows, blocks;  // rows of a part of a, and the blocks that each part is cut into
   int64_t row_blocks;         // in all
+  int64_t width;              // columns of a block that goes through a program
   const program_plan *plan;
   float *sums;                // along k: a c for each part
 } matmul_job;
@@ -249,11 +253,12 @@ static void multiply_units(void *context, int64_t begin, int64_t end) {
   const ck_matmul *p = job->product;
   for (int64_t unit = begin; unit < end; unit++) {
     const span rows = rows_of(job, unit % job->row_blocks);
-    multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true, p->c + rows.first * p->n);
+    multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true,
+      p->c + rows.first * p->n + unit / job->row_blocks * CK_MATMUL_COLUMNS, p->n);
   }
 }
 
-/// Units of whole rows, each gone through the program before the next.
+/// Units of one row block and one block of columns, each gone through the program before the next.
 static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
   const ck_matmul *p = job->product;
@@ -262,11 +267,20 @@ static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   float memory[worker_floats(job->plan)];
   start_worker(&w, job->plan, memory);
   for (int64_t unit = begin; unit < end; unit++) {
-    const span rows = rows_of(job, unit);
-    for (int64_t index = 0; index < panel_count(p->n); index++) {
-      multiply_rows(p, index, rows, (span){0, p->k}, true, block);
+    const span rows = rows_of(job, unit % job->row_blocks);
+    const int64_t first = unit / job->row_blocks * job->width, columns = least(job->width, p->n - first);
+    for (int64_t column = first; column < first + columns; column += CK_MATMUL_COLUMNS) {
+      multiply_rows(
+        p, column / CK_MATMUL_COLUMNS, rows, (span){0, p->k}, true, block + (column - first), columns);
     }
-    run_elements(&w, rows.first * p->n, rows.last * p->n, block);
+    if (columns == p->n) {
+      run_elements(&w, rows.first * p->n, rows.last * p->n, block);
+      continue;
+    }
+    for (int64_t row = rows.first; row < rows.last; row++) {
+      const int64_t element = row * p->n + first;
+      run_elements(&w, element, element + columns, block + (row - rows.first) * columns);
+    }
   }
 }
 
@@ -278,7 +292,8 @@ static void multiply_parts(void *context, int64_t begin, int64_t end) {
   for (int64_t part = begin; part < end; part++) {
     const span k = {part * length, least((part + 1) * length, p->k)};
     for (int64_t index = 0; index < panel_count(p->n); index++) {
-      multiply_rows(p, index, (span){0, p->m}, k, false, job->sums + part * p->m * p->n);
+      multiply_rows(
+        p, index, (span){0, p->m}, k, false, job->sums + part * p->m * p->n + index * CK_MATMUL_COLUMNS, p->n);
     }
   }
 }
@@ -313,9 +328,11 @@ CK_KERNEL(ck_matmul_run) {
   const int64_t piece = 1 << 18;
   if (p->program) {
     program_plan fresh;
-    matmul_job job = cut_rows(p, most(1, least(CK_MATMUL_BLOCK / p->n, piece / most(p->k * p->n, 1))));
+    const int64_t width = p->n <= 2 * CK_MATMUL_WIDTH ? p->n : CK_MATMUL_WIDTH;
+    matmul_job job = cut_rows(p, most(1, least(CK_MATMUL_BLOCK / width, piece / most(p->k * width, 1))));
+    job.width = width;
     job.plan = plan_for(p->program, p->program_input, &fresh);
-    ck_parallel_for(job.row_blocks, 1, multiply_and_continue, &job);
+    ck_parallel_for(job.row_blocks * ceil_div(p->n, width), 1, multiply_and_continue, &job);
     return;
   }
   const int64_t parts = ck_matmul_parts(p->m, p->k, p->n, p->transpose_b);

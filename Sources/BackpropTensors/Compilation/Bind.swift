@@ -103,7 +103,8 @@ private struct Binder {
       let inputs = node.inputs.map(graph.type)
       let outputs = node.outputs.map(graph.type)
       cost.flops += node.operation.rule.flops?(inputs, outputs) ?? outputs.first?.shape.elementCount ?? 0
-      for type in inputs + outputs { cost.bytes += type.byteCount }
+      let all = (inputs + outputs).reduce(0) { $0 + $1.byteCount }
+      cost.bytes += node.operation.rule.bytes?(inputs, outputs) ?? all
     }
     return cost
   }

@@ -86,6 +86,10 @@ package enum IndexingOperation: SampledFamily {
       },
       onnx: "Gather")
     rule.movesOnly = true
+    rule.bytes = { inputs, outputs in
+      outputs[0].byteCount + inputs[1].byteCount
+        + outputs[0].shape.elementCount * inputs[0].dtype.byteCount
+    }
     rule.check = { checkPositions($0[1], within: $0[0].shape.dimensions[0], in: "gather") }
     return rule
   }

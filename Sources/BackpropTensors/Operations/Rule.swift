@@ -24,6 +24,8 @@ package struct Rule: Sendable {
   package var takesHalf = false
   /// Floating-point operations for given inputs; nil means one for each element of the first result.
   package var flops: (@Sendable ([TensorType], [TensorType]) -> Int)?
+  /// Bytes read and written; all of the inputs and outputs when nil.
+  package var bytes: (@Sendable ([TensorType], [TensorType]) -> Int)?
   package var onnx: String?
   /// The result can be the first input's memory itself: same bytes, another shape.
   package var isAlias = false
