@@ -106,11 +106,59 @@ struct WrongInputs: Sendable, CustomTestStringConvertible {
   ]
 }
 
+extension WrongInputs {
+  static let windows: [WrongInputs] = [
+    .init(
+      .convolution(.forward(.init(axes: 2))), [([8, 28, 28], .float32), ([3, 3, 1, 4], .float32)],
+      "convolution: expected images of [batch, 2 spatial axes, channels], got float32[8, 28, 28]"),
+    .init(
+      .convolution(.forward(.init(axes: 1))), [([8, 28, 3], .float32), ([3, 3, 1, 4], .float32)],
+      "convolution: expected kernel of [1 spatial axes, channels, results], got float32[3, 3, 1, 4]"),
+    .init(
+      .convolution(.forward(.init(axes: 1))), [([8, 28, 3], .float32), ([3, 2, 4], .float32)],
+      "convolution: images of [8, 28, 3] have 3 channels, the kernel [3, 2, 4] takes 2"),
+    .init(
+      .convolution(.forward(.init(strides: [1], groups: 2))),
+      [([8, 28, 3], .float32), ([3, 2, 4], .float32)],
+      "convolution: images of [8, 28, 3] have 3 channels, the kernel [3, 2, 4] takes 4 in 2 groups"),
+    .init(
+      .convolution(.forward(.init(strides: [1, 1], dilation: [2, 1], after: [0, 1]))),
+      [([8, 4, 4, 1], .float32), ([3, 3, 1, 4], .float32)],
+      "convolution: a kernel of [3, 3], dilated by 2, is larger than images of [4, 4]"),
+    .init(
+      .convolution(.forward(.init(strides: [1], before: [1]))),
+      [([8, 2, 1], .float32), ([5, 1, 4], .float32)],
+      "convolution: a kernel of [5] is larger than images of [2] with 1 of padding"),
+    .init(
+      .convolution(.forward(.init(axes: 1))), [([8, 28, 3], .int32), ([3, 3, 4], .int32)],
+      "convolution: expected floating-point images, got int32[8, 28, 3]"),
+    .init(
+      .convolution(.images(.init(strides: [2]), input: [9])),
+      [([8, 3, 4], .float32), ([3, 2, 4], .float32)],
+      "transposed convolution: images of [9] come from [4], got [8, 3, 4]"),
+    .init(
+      .pooling(.average(.init([.sliding(size: 3, stride: 1, before: 0, after: 0)]))),
+      [([4, 2, 1], .float32)],
+      "averagePool: a window of 3 with stride 1 and padding 0 and 0 doesn't fit an axis of 2: [2]"),
+    .init(
+      .pooling(.max(.init(.init([.adaptive(count: 0)])))), [([4, 2, 1], .float32)],
+      "maxPool: a share of 0 doesn't fit an axis of 2: [2]"),
+    .init(
+      .pooling(.max(.init(.init([.adaptive(count: 2)])))), [([4, 2], .float32)],
+      "maxPool: expected floating-point elements of [batch, 1 spatial axes, channels], got float32[4, 2]"),
+    .init(
+      .pooling(.maxGradient(.init([.adaptive(count: 2)]), input: [4])),
+      [([1, 2, 3], .float32), ([1, 2, 3], .int32)],
+      "maxPoolGradient: expected positions of uint8[1, 2, 3], got int32[1, 2, 3]"),
+  ]
+}
+
 @Suite("What wrong inputs get")
 struct ErrorTests {
   @Test(
     "the operation, what was expected, what came",
     arguments: WrongInputs.elementwise + WrongInputs.reductions + WrongInputs.products + WrongInputs.movements
+      + WrongInputs.windows
   )
   func message(_ wrong: WrongInputs) {
     #expect {
