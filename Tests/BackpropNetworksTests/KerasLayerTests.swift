@@ -71,7 +71,10 @@ import Testing
 
   @Test("every layer of the registry has goldens and makes its own configuration again")
   func registry() throws {
-    let named = Set(Self.goldens.map { ($0.values["layer"] as! [String: Any])["class_name"] as! String })
+    let named = Set(
+      (Self.goldens + PreprocessingTests.cases).map {
+        ($0.values["layer"] as! [String: Any])["class_name"] as! String
+      })
     let missing = LayerRegistry.classes.map(\.className).filter { !named.contains($0) }
     #expect(missing == ["InputLayer"])
     for golden in Self.goldens {

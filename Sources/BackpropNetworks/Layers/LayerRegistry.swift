@@ -18,7 +18,7 @@ package enum LayerRegistry {
       LayerClass(Flatten()),
       LayerClass(Reshape([1]), required: ["target_shape"]),
       LayerClass(Rescaling(1), required: ["scale"]),
-    ] + images
+    ] + images + preprocessing
 
   private static let images: [LayerClass] = [
     LayerClass(Conv1D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
@@ -60,6 +60,30 @@ package enum LayerRegistry {
     LayerClass(UpSampling3D()),
   ]
 
+  private static let preprocessing: [LayerClass] = [
+    LayerClass(Normalization()),
+    LayerClass(CategoryEncoding(1), required: ["num_tokens"]),
+    LayerClass(Discretization.example),
+    LayerClass(Hashing(binCount: 1), required: ["num_bins"]),
+    LayerClass(IntegerLookup()),
+    LayerClass(StringLookup()),
+    LayerClass(TextVectorization()),
+    LayerClass(STFTSpectrogram()),
+    LayerClass(MelSpectrogram()),
+    LayerClass(Resizing(1, 1), required: ["height", "width"]),
+    LayerClass(CenterCrop(1, 1), required: ["height", "width"]),
+    LayerClass(RandomFlip()),
+    LayerClass(RandomRotation(0.0), required: ["factor"]),
+    LayerClass(RandomZoom(0.0), required: ["height_factor"]),
+    LayerClass(RandomTranslation(0.0, 0.0), required: ["height_factor", "width_factor"]),
+    LayerClass(RandomCrop(1, 1), required: ["height", "width"]),
+    LayerClass(RandomContrast(0.0), required: ["factor"]),
+    LayerClass(RandomBrightness(0.0), required: ["factor"]),
+    LayerClass(RandomErasing()),
+    LayerClass(MixUp()),
+    LayerClass(CutMix()),
+  ]
+
   private static let byName = Dictionary(uniqueKeysWithValues: classes.map { ($0.className, $0) })
 
   /// - Throws: ``ModelError`` with the nearest name when there is none of this one.
@@ -87,7 +111,7 @@ package struct LayerClass: Sendable {
     self.required = required
     let labels = Mirror(reflecting: example.configuration).children.compactMap(\.label)
     keys = Set(labels.map { KerasNaming.key($0) })
-    do { defaults = try Self.config(of: example) } catch { programmerError("\(className): \(error)") }
+    do { defaults = try Self.encoded(example) } catch { programmerError("\(className): \(error)") }
     make = { config, name, trainable, dtype in
       let data = try JSONEncoder().encode(config)
       let configuration = try KerasJSON.decode(Example.Configuration.self, from: data)
@@ -108,10 +132,15 @@ package struct LayerClass: Sendable {
     return try make(defaults.merging(known) { $1 }, name, trainable, dtype)
   }
 
-  /// The layer's configuration under Keras' keys.
-  package static func config<Configured: ConfigurableLayer>(of layer: Configured) throws -> [String:
-    ConfigValue]
-  {
+  /// The layer's configuration under Keras' keys; nil is written where the default is something.
+  package static func config(of layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
+    var config = try encoded(layer)
+    guard let known = try? LayerRegistry.named(layer.className) else { return config }
+    for (key, value) in known.defaults where config[key] == nil && value != .null { config[key] = .null }
+    return config
+  }
+
+  private static func encoded(_ layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     let data = try KerasJSON.encode(layer.configuration)
     return try JSONDecoder().decode([String: ConfigValue].self, from: data)
   }

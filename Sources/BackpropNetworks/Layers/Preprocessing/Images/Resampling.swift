@@ -1,0 +1,118 @@
+import BackpropTensors
+import Foundation
+
+/// How each place along one axis of a resized image is made from places of the original: a few of them, each by a
+/// weight. As TensorFlow's `tf.image.resize` does it, to the rounding.
+struct Resampling {
+  enum Method: String, CaseIterable { case nearest, bilinear, bicubic, lanczos3, lanczos5, area }
+
+  /// For each tap the place it reads for every place of the result, and its weight there.
+  private(set) var taps: [(positions: [Int32], weights: [Float])] = []
+
+  init(_ method: Method, antialias: Bool, from size: Int, to target: Int) {
+    let scale = Float(size) / Float(target)
+    let spans: [(start: Int, weights: [Float])] = (0..<target).map { place in
+      switch method {
+      case .nearest:
+        return (min(Int(((Float(place) + 0.5) * scale).rounded(.down)), size - 1), [1])
+      case .area: return Self.area(place, scale, size)
+      case .bilinear where !antialias: return Self.line(place, scale, size)
+      case .bicubic where !antialias: return Self.cubic(place, scale, size)
+      default: return Self.span(place, scale, size, method, antialias)
+      }
+    }
+    let count = spans.map(\.weights.count).max() ?? 0
+    taps = (0..<count).map { tap in
+      let positions = spans.map { Int32(min($0.start + tap, size - 1)) }
+      let weights = spans.map { tap < $0.weights.count ? $0.weights[tap] : 0 }
+      return (positions, weights)
+    }
+  }
+
+  /// The images resized along one axis.
+  func callAsFunction(_ images: Tensor, axis: Int) -> Tensor {
+    var shape = [Int](repeating: 1, count: images.rank)
+    shape[axis] = taps[0].positions.count
+    var result: Tensor?
+    for tap in taps {
+      var part = images.gathered(Tensor(tap.positions), axis: axis)
+      if tap.weights.contains(where: { $0 != 1 }) {
+        part = part * Tensor(tap.weights, shape: Shape(shape)).cast(to: images.dtype)
+      }
+      result = result.map { $0 + part } ?? part
+    }
+    return result!
+  }
+
+  private static func line(_ place: Int, _ scale: Float, _ size: Int) -> (Int, [Float]) {
+    let at = (Float(place) + 0.5) * scale - 0.5
+    let floor = at.rounded(.down)
+    let share = at - floor
+    let (lower, upper) = (max(Int(floor), 0), min(Int(floor) + 1, size - 1))
+    return lower == upper ? (lower, [1]) : (lower, [1 - share, share])
+  }
+
+  /// Keys' cubic, whose weights TensorFlow takes from a table of 1,024 steps.
+  private static func cubic(_ place: Int, _ scale: Float, _ size: Int) -> (Int, [Float]) {
+    let at = (Float(place) + 0.5) * scale - 0.5
+    let first = Int(at.rounded(.down))
+    let step = ((at - at.rounded(.down)) * 1024).rounded(.toNearestOrEven) / 1024
+    let all = [keys(1 + step), keys(step), keys(1 - step), keys(2 - step)]
+    return normalised((0..<4).map { (first - 1 + $0, all[$0]) }, size)
+  }
+
+  private static func keys(_ x: Float) -> Float {
+    if x >= 2 { return 0 }
+    return x >= 1 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : ((1.5 * x - 2.5) * x) * x + 1
+  }
+
+  private static func lanczos(_ x: Float, _ radius: Float) -> Float {
+    let x = abs(x)
+    if x > radius { return 0 }
+    // TensorFlow's limit near 0.
+    if x <= 1e-3 { return 1 }
+    return radius * sin(.pi * x) * sin(.pi * x / radius) / (.pi * .pi * x * x)
+  }
+
+  private static func span(
+    _ place: Int, _ scale: Float, _ size: Int, _ method: Method, _ antialias: Bool
+  ) -> (Int, [Float]) {
+    let stretch = antialias ? max(scale, 1) : 1
+    let radius: Float =
+      switch method {
+      case .lanczos5: 5
+      case .lanczos3: 3
+      case .bicubic: 2
+      default: 1
+      }
+    let at = (Float(place) + 0.5) * scale
+    let first = max(0, Int((at - radius * stretch - 0.5).rounded(.up)))
+    let last = min(size - 1, Int((at + radius * stretch - 0.5).rounded(.down)))
+    let weights = (first...max(last, first)).map { source -> (Int, Float) in
+      let x = abs((Float(source) + 0.5 - at) / stretch)
+      switch method {
+      case .lanczos3, .lanczos5: return (source, lanczos(x, radius))
+      case .bicubic: return (source, keys(x))
+      default: return (source, max(0, 1 - x))
+      }
+    }
+    return normalised(weights, size)
+  }
+
+  private static func area(_ place: Int, _ scale: Float, _ size: Int) -> (Int, [Float]) {
+    let (start, end) = (Float(place) * scale, Float(place + 1) * scale)
+    let (first, last) = (Int(start), min(Int(end.rounded(.up)), size))
+    let weights = (first..<max(last, first + 1)).map { source -> (Int, Float) in
+      (source, max(0, min(end, Float(source + 1)) - max(start, Float(source))))
+    }
+    return normalised(weights, size)
+  }
+
+  /// Without places beyond the edges, and with a sum of 1.
+  private static func normalised(_ weights: [(Int, Float)], _ size: Int) -> (Int, [Float]) {
+    let inside = weights.filter { (0..<size).contains($0.0) }
+    let sum = inside.reduce(Float(0)) { $0 + $1.1 }
+    guard let first = inside.first, sum != 0 else { return (0, [0]) }
+    return (first.0, inside.map { $0.1 / sum })
+  }
+}

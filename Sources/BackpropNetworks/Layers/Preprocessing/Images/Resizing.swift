@@ -1,0 +1,175 @@
+import BackpropTensors
+
+/// Images of another size: [batch, height, width, channels]. Keras' `Resizing`, with TensorFlow's numbers.
+///
+/// Whole numbers stay whole: they are rounded.
+public final class Resizing: Layer, ConfigurableLayer, @unchecked Sendable {
+  public struct Configuration: Codable, Hashable, Sendable {
+    public var height: Int
+    public var width: Int
+    /// `nearest`, `bilinear`, `bicubic`, `lanczos3`, `lanczos5` or `area`.
+    public var interpolation: String
+    /// Cut the image to the new proportions first.
+    public var cropToAspectRatio: Bool
+    /// Surround the image to the new proportions first, with `fillValue`.
+    public var padToAspectRatio: Bool
+    public var fillMode: String
+    public var fillValue: Double
+    /// Average what a smaller image leaves out.
+    public var antialias: Bool
+    public var dataFormat: String?
+  }
+
+  public let configuration: Configuration
+
+  public required init(
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+  ) {
+    self.configuration = configuration
+    super.init(name: name, trainable: trainable, dtype: dtype)
+  }
+
+  public convenience init(
+    _ height: Int, _ width: Int, interpolation: String = "bilinear", cropToAspectRatio: Bool = false,
+    padToAspectRatio: Bool = false, fillValue: Double = 0, antialias: Bool = false, name: String? = nil
+  ) {
+    self.init(
+      configuration: Configuration(
+        height: height, width: width, interpolation: interpolation, cropToAspectRatio: cropToAspectRatio,
+        padToAspectRatio: padToAspectRatio, fillMode: "constant", fillValue: fillValue, antialias: antialias,
+        dataFormat: "channels_last"), name: name)
+    do { try checkOptions() } catch { programmerError("\(error)") }
+  }
+
+  private func checkOptions() throws {
+    func refuse(_ message: String) -> ModelError { ModelError(.argument, at: path, message) }
+    let (height, width) = (configuration.height, configuration.width)
+    if height < 1 || width < 1 { throw refuse("the new size must be positive, got \(height) × \(width)") }
+    if Resampling.Method(rawValue: configuration.interpolation) == nil {
+      let names = Resampling.Method.allCases.map(\.rawValue).joined(separator: ", ")
+      throw refuse("expected the interpolation \(names), got \(configuration.interpolation)")
+    }
+    if configuration.fillMode != "constant" {
+      throw refuse("expected the fill mode constant, got \(configuration.fillMode)")
+    }
+    if configuration.cropToAspectRatio, configuration.padToAspectRatio {
+      throw refuse("can crop or pad to the aspect ratio, not both")
+    }
+  }
+
+  public override func build(_ input: Shape) throws { try checkOptions() }
+
+  public override func check(_ inputs: [Shape]) throws {
+    try Images.check(inputs[0], dataFormat: configuration.dataFormat, path: path)
+  }
+
+  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
+    let method = Resampling.Method(rawValue: configuration.interpolation) ?? .bilinear
+    let isWhole = !input.dtype.isFloatingPoint
+    var x = isWhole && method != .nearest ? input.cast(to: .float32) : input
+    let (rows, columns) = (x.rank - 3, x.rank - 2)
+    let (height, width) = (configuration.height, configuration.width)
+    if configuration.cropToAspectRatio { x = Images.cropped(x, toRatio: height, width) }
+    if configuration.padToAspectRatio { x = padded(x, rows, columns) }
+    x = Images.resized(x, height, width, method, antialias: configuration.antialias)
+    guard isWhole, method != .nearest else { return x }
+    return x.rounded().clipped(to: 0...255, when: input.dtype == .uint8).cast(to: input.dtype)
+  }
+
+  /// Keras puts as much on either side, so that an odd rest is left out.
+  private func padded(_ images: Tensor, _ rows: Int, _ columns: Int) -> Tensor {
+    let (height, width) = (images.shape[rows], images.shape[columns])
+    let tall = max(height, Int(Float(width * configuration.height) / Float(configuration.width)))
+    let wide = max(width, Int(Float(height * configuration.width) / Float(configuration.height)))
+    var widths = [(before: Int, after: Int)](repeating: (0, 0), count: images.rank)
+    widths[rows] = ((tall - height) / 2, (tall - height) / 2)
+    widths[columns] = ((wide - width) / 2, (wide - width) / 2)
+    let shifted = configuration.fillValue == 0 ? images : images - configuration.fillValue
+    let surrounded = shifted.padded(widths)
+    return configuration.fillValue == 0 ? surrounded : surrounded + configuration.fillValue
+  }
+}
+
+extension Tensor {
+  fileprivate func clipped(to range: ClosedRange<Double>, when applies: Bool) -> Tensor {
+    applies ? clipped(to: range) : self
+  }
+}
+
+extension Images {
+  /// Images with height and width third and second from the end, in another size.
+  static func resized(
+    _ images: Tensor, _ height: Int, _ width: Int, _ method: Resampling.Method = .bilinear,
+    antialias: Bool = false
+  ) -> Tensor {
+    let (rows, columns) = (images.rank - 3, images.rank - 2)
+    var x = images
+    if x.shape[rows] != height {
+      x = Resampling(method, antialias: antialias, from: x.shape[rows], to: height)(x, axis: rows)
+    }
+    if x.shape[columns] != width {
+      x = Resampling(method, antialias: antialias, from: x.shape[columns], to: width)(x, axis: columns)
+    }
+    return x
+  }
+
+  /// The largest middle part that has the proportions of `height` to `width`.
+  static func cropped(_ images: Tensor, toRatio height: Int, _ width: Int) -> Tensor {
+    let (rows, columns) = (images.rank - 3, images.rank - 2)
+    let (tall, wide) = (images.shape[rows], images.shape[columns])
+    let cropHeight = max(min(tall, Int(Float(wide * height) / Float(width))), 1)
+    let cropWidth = max(min(wide, Int(Float(tall * width) / Float(height))), 1)
+    return images.sliced(axis: rows, from: (tall - cropHeight) / 2, count: cropHeight)
+      .sliced(axis: columns, from: (wide - cropWidth) / 2, count: cropWidth)
+  }
+}
+
+/// The middle of images; of smaller ones the largest part of the same proportions, enlarged. Keras' `CenterCrop`.
+public final class CenterCrop: Layer, ConfigurableLayer, @unchecked Sendable {
+  public struct Configuration: Codable, Hashable, Sendable {
+    public var height: Int
+    public var width: Int
+    public var dataFormat: String?
+  }
+
+  public let configuration: Configuration
+
+  public required init(
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+  ) {
+    self.configuration = configuration
+    super.init(name: name, trainable: trainable, dtype: dtype)
+  }
+
+  public convenience init(_ height: Int, _ width: Int, name: String? = nil) {
+    let configuration = Configuration(height: height, width: width, dataFormat: "channels_last")
+    self.init(configuration: configuration, name: name)
+    do { try checkOptions() } catch { programmerError("\(error)") }
+  }
+
+  private func checkOptions() throws {
+    if configuration.height < 1 || configuration.width < 1 {
+      throw ModelError(
+        .argument, at: path,
+        "the size must be positive, got \(configuration.height) × \(configuration.width)")
+    }
+  }
+
+  public override func build(_ input: Shape) throws { try checkOptions() }
+
+  public override func check(_ inputs: [Shape]) throws {
+    try Images.check(inputs[0], dataFormat: configuration.dataFormat, path: path)
+  }
+
+  public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
+    let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
+    let (height, width) = (configuration.height, configuration.width)
+    let (rows, columns) = (x.rank - 3, x.rank - 2)
+    let (top, left) = (x.shape[rows] - height, x.shape[columns] - width)
+    if top >= 0, left >= 0 {
+      return x.sliced(axis: rows, from: top / 2, count: height).sliced(
+        axis: columns, from: left / 2, count: width)
+    }
+    return Images.resized(Images.cropped(x, toRatio: height, width), height, width)
+  }
+}
