@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Layers as Keras has them") struct KerasLayerTests {
   /// The fixtures of layers.
-  static let goldens = ["layers", "convolutions"].flatMap { Golden($0).cases }
+  static let goldens = ["layers", "convolutions", "preprocessing_gradients"].flatMap { Golden($0).cases }
   static let exact = goldens.filter { $0.has("input") }
   static let random = goldens.filter { !$0.has("input") }
 

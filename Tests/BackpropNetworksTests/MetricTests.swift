@@ -108,4 +108,24 @@ import Testing
   func badArguments(_ metric: Metric, _ expected: String) {
     #expect(message { try metric.check() } == expected)
   }
+
+  private static let misfits: [(Metric, Shape, Shape, String)] = [
+    (
+      .f1Score(), [4], [4, 1],
+      "f1_score: expected labels and predictions of [batch, outputs], got labels of shape [4] against predictions of shape [4, 1]"
+    ),
+    (
+      .recall(classId: 3), [4, 3], [4, 3],
+      "recall: expected a class 3 among the predictions' columns, got labels of shape [4, 3] against predictions of shape [4, 3]"
+    ),
+    (
+      .auc(multiLabel: true), [4], [4],
+      "auc: expected predictions of [batch, labels], got labels of shape [4] against predictions of shape [4]"
+    ),
+  ]
+
+  @Test("shapes that can't be counted are refused", arguments: misfits)
+  func shapes(_ metric: Metric, _ labels: Shape, _ predictions: Shape, _ expected: String) {
+    #expect(message { try metric.check(labels: labels, predictions: predictions) } == expected)
+  }
 }

@@ -81,3 +81,32 @@ extension Metric.Kind {
     }
   }
 }
+
+extension Metric {
+  /// Whether labels and predictions of these shapes can be counted.
+  ///
+  /// - Throws: ``ModelError`` with both shapes.
+  func check(labels: Shape, predictions: Shape) throws {
+    guard case .kind(let kind) = form else { return }
+    func refuse(_ expected: String) -> ModelError {
+      ModelError(
+        .shape,
+        "\(name): expected \(expected), got labels of shape \(labels) against predictions of shape \(predictions)"
+      )
+    }
+    switch kind {
+    case .fBetaScore, .f1Score, .r2Score:
+      if labels.rank != 2 || predictions.rank != 2 {
+        throw refuse("labels and predictions of [batch, outputs]")
+      }
+    case .auc where arguments["multi_label"]?.bool == true:
+      if predictions.rank != 2 { throw refuse("predictions of [batch, labels]") }
+    case .precision, .recall, .precisionAtRecall, .recallAtPrecision, .sensitivityAtSpecificity,
+      .specificityAtSensitivity:
+      guard let number = arguments["class_id"]?.int else { return }
+      let classes = predictions.rank > 1 ? predictions[-1] : 0
+      if !(0..<classes).contains(number) { throw refuse("a class \(number) among the predictions' columns") }
+    default: return
+    }
+  }
+}

@@ -50,8 +50,8 @@ public final class MetricState: Sendable {
   /// One number, or one for each threshold, class or output that the metric keeps apart.
   public var results: [Double] { accumulator.results }
 
-  /// The numbers by the names they have in logs: the metric's, with a position where there are several.
-  var entries: [(name: String, value: Double)] {
+  /// The numbers by the names they have in logs: `name`, with a position where there are several.
+  func entries(named name: String) -> [(name: String, value: Double)] {
     let results = results
     if results.count == 1 { return [(name, results[0])] }
     return results.enumerated().map { ("\(name)_\($0)", $1) }

@@ -139,7 +139,9 @@ struct CompiledState: Sendable {
 
   var logs: Logs {
     var logs = Logs()
-    for entry in trackers.flatMap(\.entries) { logs[entry.name] = entry.value }
+    for tracker in trackers {
+      for entry in tracker.entries(named: tracker.name) { logs[entry.name] = entry.value }
+    }
     return logs
   }
 }

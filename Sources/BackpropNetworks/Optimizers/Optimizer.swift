@@ -29,9 +29,15 @@ open class Optimizer: @unchecked Sendable {
     public var shape: Shape?
     /// nil: the weight's.
     public var dtype: DType?
+    /// It is a copy of the weight at first.
+    public var beginsAsWeight: Bool
 
-    public init(_ name: String, initialValue: Double = 0, shape: Shape? = nil, dtype: DType? = nil) {
+    public init(
+      _ name: String, initialValue: Double = 0, shape: Shape? = nil, dtype: DType? = nil,
+      beginsAsWeight: Bool = false
+    ) {
       self.name = name
+      self.beginsAsWeight = beginsAsWeight
       self.initialValue = initialValue
       self.shape = shape
       self.dtype = dtype
@@ -233,6 +239,7 @@ private struct OptimizerState: Sendable {
     for (weight, groups) in zip(new, groups) where states[ObjectIdentifier(weight)] == nil {
       func variable(_ slot: Optimizer.Slot) -> Variable {
         let path = weight.path.replacing("/", with: "_") + "_" + slot.name
+        if slot.beginsAsWeight { return Variable(weight.variable.stored, name: path) }
         let value = Tensor(
           repeating: slot.initialValue, shape: slot.shape ?? weight.shape,
           dtype: slot.dtype ?? weight.variable.dtype)

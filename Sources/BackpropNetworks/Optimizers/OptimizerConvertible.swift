@@ -12,7 +12,7 @@ extension Optimizer: OptimizerConvertible {
   /// Every optimizer that a name or a file can mean.
   package static let all: [Optimizer.Type] = [
     SGD.self, Adam.self, AdamW.self, Adamax.self, Nadam.self, RMSprop.self, Adagrad.self, Adadelta.self,
-    Adafactor.self, Ftrl.self, Lamb.self, Lion.self, Muon.self,
+    Adafactor.self, Ftrl.self, Lamb.self, Lion.self, Muon.self, ScheduleFreeAdamW.self,
   ]
 
   /// From Keras' class name (in any case) and configuration.

@@ -42,6 +42,7 @@ OWN = {
              {"adam_lr_ratio": 3.0, "adam_beta_1": 0.8, "adam_beta_2": 0.9, "epsilon": 1e-4},
              {"exclude_embeddings": False}, {"exclude_layers": ["ker.el"], "adam_weight_decay": 0.1},
              {"weight_decay": None}, {"adam_weight_decay": None}, {"muon_a": 1.875, "muon_b": -1.25, "muon_c": 0.375}],
+    "ScheduleFreeAdamW": [{}, {"learning_rate": 0.05}, {"beta_1": 0.6, "beta_2": 0.9}, {"warmup_steps": 20}, {"epsilon": 1e-2}],
     "Adafactor": [{}, {"learning_rate": 0.1}, {"relative_step": False, "learning_rate": 0.3}, {"beta_2_decay": -0.5},
                   {"epsilon_1": 1e-3, "epsilon_2": 0.5}, {"clip_threshold": 0.5, "learning_rate": 0.05}],
 }
