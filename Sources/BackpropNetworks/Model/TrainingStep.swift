@@ -22,10 +22,12 @@ struct TrainingStep: Sendable {
     if let scale = state.optimizer.options.lossScaleFactor { loss = loss / scale }
     if let tracer = VariableScopes.tracer {
       tracer.guardFinite(loss)
-    } else if !loss.item().isFinite {
+      state.optimizer.apply(gradients, to: weights)
+    } else if loss.item().isFinite {
+      state.optimizer.applyEagerly(gradients, to: weights)
+    } else {
       return loss
     }
-    state.optimizer.apply(gradients, to: weights)
     count(loss, inputs, labels, predictions.value!, sampleWeights)
     return loss
   }

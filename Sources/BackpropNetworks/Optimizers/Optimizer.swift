@@ -60,6 +60,7 @@ open class Optimizer: @unchecked Sendable {
   /// nil where a schedule computes the rate.
   private let rate: Variable?
   private let state = Mutex(OptimizerState())
+  let eagerUpdate = EagerUpdate()
 
   /// From Keras' configuration; keys that are missing have their defaults.
   public required init(config: [String: ConfigValue]) {

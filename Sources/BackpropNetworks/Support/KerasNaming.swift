@@ -1,8 +1,20 @@
+import Synchronization
+
 /// Keras' spellings, derived from one another so that no table has to hold both.
 enum KerasNaming {
+  /// Layers, losses and metrics ask for the same few names at every eager step.
+  private static let known = Mutex<[String: String]>([:])
+
   /// A class's name in a path or as a string: `GlorotUniform` → `glorot_uniform`, `KLDivergence` → `kl_divergence`,
   /// `PReLU` → `p_re_lu`, `Conv2DTranspose` → `conv2d_transpose`.
   static func snake(_ name: String) -> String {
+    if let known = known.withLock({ $0[name] }) { return known }
+    let words = makeSnake(name)
+    known.withLock { $0[name] = words }
+    return words
+  }
+
+  private static func makeSnake(_ name: String) -> String {
     var result = ""
     let characters = Array(name)
     for (position, character) in characters.enumerated() {
