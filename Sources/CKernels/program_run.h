@@ -236,7 +236,8 @@ static void run_unit(program_worker *w, int64_t unit) {
     run_blocks(w, first * p->group_rows, last * p->group_rows, 0, p->n, fold_groups);
     return;
   }
-  const int64_t group = unit / (p->chunks * p->spans), chunk = unit / p->spans % p->chunks, span = unit % p->spans;
+  // Row by row, as products are cut: each thread then reads the rows that it wrote.
+  const int64_t group = unit / (p->chunks * p->spans), span = unit / p->chunks % p->spans, chunk = unit % p->chunks;
   int64_t row = group * p->group_rows, row_end = row + p->group_rows;
   int64_t column = chunk * p->chunk, column_end = least(p->n, column + p->chunk);
   if (p->by_columns) {
@@ -255,7 +256,7 @@ static void run_unit(program_worker *w, int64_t unit) {
       write_folded(p, &g->outputs[o], row, p->form == PLAN_TRAILING ? 0 : column, w->totals[o], width);
     } else {
       const int64_t partial_width = p->form == PLAN_TRAILING ? 1 : p->chunk;
-      double *partial = p->partials + (reduced * p->units + unit) * partial_width;
+      double *partial = p->partials + (reduced * p->units + (group * p->chunks + chunk) * p->spans + span) * partial_width;
       memcpy(partial, w->totals[o], (size_t)width * sizeof(double));
     }
     reduced++;

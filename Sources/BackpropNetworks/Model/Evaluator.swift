@@ -120,9 +120,7 @@ struct Evaluator {
       return [step.test(parts.inputs, parts.labels, parts.sampleWeights)]
     }
     for (position, tensor) in batch.tensors.enumerated() {
-      tensor.withUnsafeBytes {
-        program.input(position).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
-      }
+      tensor.withUnsafeBytes { program.setInput(position, to: $0) }
     }
     program.run()
     return state

@@ -142,9 +142,7 @@ final class StepRunner {
       return [step.train(parts.inputs, parts.labels, parts.sampleWeights)]
     }
     for (position, tensor) in tensors.enumerated() {
-      tensor.withUnsafeBytes {
-        program.input(position).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
-      }
+      tensor.withUnsafeBytes { program.setInput(position, to: $0) }
     }
     if program.run() { return true }
     failedLoss = Double(program.output(0).load(as: Float.self))

@@ -37,7 +37,8 @@ public final class CompiledFunction: Sendable {
       let program = program(for: inputs.map(\.type))
       for (position, input) in inputs.enumerated() {
         let storage = input.storage()
-        program.input(position).copyMemory(from: storage.bytes, byteCount: input.type.byteCount)
+        program.setInput(
+          position, to: UnsafeRawBufferPointer(start: storage.bytes, count: input.type.byteCount))
       }
       program.run()
       return program.outputTypes.enumerated().map { position, type in

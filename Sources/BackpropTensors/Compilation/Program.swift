@@ -74,6 +74,22 @@ package final class Program: @unchecked Sendable {
   /// The memory of an argument: write it before ``run()``.
   package func input(_ position: Int) -> UnsafeMutableRawPointer { inputs[position] }
 
+  /// Copies an argument in; a large one by all threads.
+  package func setInput(_ position: Int, to bytes: UnsafeRawBufferPointer) {
+    guard bytes.count >= 1 << 18, bytes.count % 4 == 0 else {
+      inputs[position].copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+      return
+    }
+    var copy = ck_copy()
+    copy.dst = inputs[position]
+    copy.src = bytes.baseAddress
+    (copy.dst_dtype, copy.src_dtype) = (Int32(CK_F32.rawValue), Int32(CK_F32.rawValue))
+    copy.rank = 1
+    copy.dims.0 = Int64(bytes.count / 4)
+    (copy.src_strides.0, copy.dst_strides.0) = (1, 1)
+    ck_copy_run(&copy)
+  }
+
   /// The memory of a result: valid until the next run.
   package func output(_ position: Int) -> UnsafeRawPointer { outputs[position] }
 

@@ -136,8 +136,7 @@ void ck_program_list_run(void *context);
 /// matmul.h). Row-major; `transpose_a`: a is stored as [k, m]; `transpose_b`: b is stored as [n, k].
 ///
 /// With a `program` c isn't written: its elements are the program's input number `program_input`, block by block. The
-/// program has one dimension of m · n elements, no reductions, and every other operand steps by 1 or 0; n must be at
-/// most 1024.
+/// program has one dimension of m · n elements, no reductions, and every other operand steps by 1 or 0.
 typedef struct {
   const float *a, *b, *bias;
   float *c;
