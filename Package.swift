@@ -17,7 +17,7 @@ let package = Package(
       name: "CKernels",
       linkerSettings: [.linkedLibrary("m")]),
 
-    .target(name: "OneDNN", dependencies: ["COneDNN"]),
+    .target(name: "OneDNN", dependencies: ["COneDNN", "CKernels"]),
     .target(name: "BackpropTensors", dependencies: ["CKernels", "OneDNN"]),
     .target(name: "BackpropNetworks", dependencies: ["BackpropTensors"]),
     .target(

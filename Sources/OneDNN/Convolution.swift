@@ -95,10 +95,17 @@ package final class Convolution: Sendable {
     }
   }
 
-  init(_ description: Description, threads: Int) throws(OneDNNError) {
+  /// - Parameter weights: the layout that the primitives must take; nil: what oneDNN likes best.
+  init(_ description: Description, threads: Int, weights wanted: MemoryDescriptor? = nil) throws(OneDNNError)
+  {
     self.description = description
     parts = description.parts(threads: threads)
-    let any = try MemoryDescriptor(description.weightsLayout(plain: false))
+    let any: MemoryDescriptor
+    if let wanted {
+      any = wanted
+    } else {
+      any = try MemoryDescriptor(description.weightsLayout(plain: false))
+    }
     plainWeights = try MemoryDescriptor(description.weightsLayout(plain: true))
     bias = description.bias ? try MemoryDescriptor(Layout([description.outputChannels], .float32)) : nil
     let attributes = try PrimitiveAttributes(
@@ -202,6 +209,9 @@ extension Convolution.Description {
   }
 }
 
+/// Regions of scratch memory begin on cache lines.
+func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+
 extension Layout {
   /// [batch, channels, spatial…] as oneDNN counts them, channels next to each other in memory.
   init(channelsLast batch: Int, _ spatial: [Int], _ channels: Int) {
@@ -229,10 +239,9 @@ extension Convolution {
       reorder = take(reorders.map(\.scratchpadSize).max() ?? 0)
     }
 
-    /// Regions begin on cache lines.
     private mutating func take(_ bytes: Int) -> Int {
       let offset = size
-      size += (bytes + 63) / 64 * 64
+      size += aligned(bytes)
       return offset
     }
   }

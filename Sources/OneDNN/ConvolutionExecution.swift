@@ -3,8 +3,7 @@ import COneDNN
 /// A convolution bound to addresses: `run(context)` executes it.
 package final class ConvolutionExecution {
   private let convolution: Convolution
-  private let executions: [Execution]
-  private let sequence: UnsafeMutablePointer<odn_sequence>
+  private let sequence: ExecutionSequence
 
   /// Src, weights and dst are what the direction reads and writes at those places, gradients included. `bias` is needed
   /// when the description has one; `scratchpad` has `convolution.scratchpadSize` bytes (aligned to 64) and may be nil
@@ -30,82 +29,72 @@ package final class ConvolutionExecution {
     }
     let reorderScratch = scratchpad.map { $0 + scratch.reorder }
     var executions: [Execution] = []
-    func add(_ reorder: Reorder, from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer)
-      throws(OneDNNError)
-    {
-      let stage = try reorder.stage(
-        from: Memory(reorder.source, at: source), to: Memory(reorder.destination, at: target),
-        scratchpad: reorderScratch)
-      executions.append(Execution([stage], failure: failure))
-    }
-
     if described.direction != .weights, let reorder = convolution.reorder {
-      try add(reorder, from: weights, to: primitiveWeights(0))
-    }
-    let biasMemory = try convolution.bias.map { (descriptor) throws(OneDNNError) in
-      try Memory(descriptor, at: bias)
+      executions.append(
+        try reorder.execution(from: weights, to: primitiveWeights(0), scratchpad: reorderScratch, failure))
     }
     let inputStride = described.input.reduce(described.inputChannels * 4, *)
     let outputStride = described.output.reduce(described.outputChannels * 4, *)
     var stages: [Execution.Stage] = []
     for (index, part) in convolution.parts.enumerated() {
-      let primitive = convolution.primitives[index]
-      let numbers = described.direction.arguments
-      var arguments = [
-        (
-          numbers.source,
-          try Memory(convolution.sources[index], at: source + part.lowerBound * inputStride)
-        ),
-        (numbers.weights, try Memory(convolution.weights, at: primitiveWeights(index))),
-        (
-          numbers.destination,
-          try Memory(convolution.destinations[index], at: destination + part.lowerBound * outputStride)
-        ),
-        (
-          DNNL_ARG_SCRATCHPAD,
-          try Memory(primitive.scratchpad, at: scratchpad.map { $0 + scratch.parts[index] })
-        ),
-      ]
-      if let biasMemory { arguments.append((DNNL_ARG_BIAS, biasMemory)) }
-      stages.append(.init(primitive: primitive, arguments: arguments))
+      stages.append(
+        try convolution.stage(
+          index, source: source + part.lowerBound * inputStride, weights: primitiveWeights(index), bias: bias,
+          destination: destination + part.lowerBound * outputStride,
+          scratchpad: scratchpad.map { $0 + scratch.parts[index] }))
     }
     executions.append(Execution(stages, lanes: stages.count, failure: failure))
     if described.direction == .weights, let reorder = convolution.reorder {
-      try add(reorder, from: primitiveWeights(0), to: weights)
-      if let adding = convolution.addingReorder {
-        for index in convolution.parts.indices.dropFirst() {
-          try add(adding, from: primitiveWeights(index), to: weights)
-        }
+      executions.append(
+        try reorder.execution(from: primitiveWeights(0), to: weights, scratchpad: reorderScratch, failure))
+      for index in convolution.parts.indices.dropFirst() {
+        executions.append(
+          try convolution.addingReorder!.execution(
+            from: primitiveWeights(index), to: weights, scratchpad: reorderScratch, failure))
       }
     }
-
     self.convolution = convolution
-    self.executions = executions
-    sequence = .allocate(capacity: 1)
-    let contexts = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: executions.count)
-    for (index, execution) in executions.enumerated() {
-      (contexts + index).initialize(to: execution.context)
-    }
-    sequence.initialize(to: odn_sequence(count: Int32(executions.count), executions: contexts))
-    self.failure = failure
-  }
-
-  private let failure: Execution.Failure
-
-  deinit {
-    sequence.pointee.executions.deallocate()
-    sequence.deallocate()
+    sequence = ExecutionSequence(executions, failure: failure)
   }
 
   /// The function to call with `context`.
-  package var run: @convention(c) (UnsafeMutableRawPointer?) -> Void { odn_sequence_run }
+  package var run: @convention(c) (UnsafeMutableRawPointer?) -> Void { sequence.run }
   /// Valid as long as this object.
-  package var context: UnsafeMutableRawPointer { UnsafeMutableRawPointer(sequence) }
+  package var context: UnsafeMutableRawPointer { sequence.context }
 
   /// Runs now and throws if that fails.
-  package func callAsFunction() throws(OneDNNError) {
-    odn_sequence_run(context)
-    try failure.check { [convolution] _ in "\(convolution.description)" }
+  package func callAsFunction() throws(OneDNNError) { try sequence("\(convolution.description)") }
+}
+
+extension Convolution {
+  /// One part with its arguments: the addresses are those of the part's own images, the weights as the primitive sees
+  /// them.
+  func stage(
+    _ index: Int, source: UnsafeMutableRawPointer, weights: UnsafeMutableRawPointer,
+    bias: UnsafeMutableRawPointer?, destination: UnsafeMutableRawPointer, scratchpad: UnsafeMutableRawPointer?
+  ) throws(OneDNNError) -> Execution.Stage {
+    let primitive = primitives[index]
+    let numbers = description.direction.arguments
+    var arguments = [
+      (numbers.source, try Memory(sources[index], at: source)),
+      (numbers.weights, try Memory(self.weights, at: weights)),
+      (numbers.destination, try Memory(destinations[index], at: destination)),
+      (DNNL_ARG_SCRATCHPAD, try Memory(primitive.scratchpad, at: scratchpad)),
+    ]
+    if let descriptor = self.bias { arguments.append((DNNL_ARG_BIAS, try Memory(descriptor, at: bias))) }
+    return Execution.Stage(primitive: primitive, arguments: arguments)
+  }
+}
+
+extension Reorder {
+  /// The reorder alone, as a part of a sequence.
+  func execution(
+    from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer,
+    scratchpad: UnsafeMutableRawPointer?, _ failure: Execution.Failure
+  ) throws(OneDNNError) -> Execution {
+    let stage = try stage(
+      from: Memory(self.source, at: source), to: Memory(destination, at: target), scratchpad: scratchpad)
+    return Execution([stage], failure: failure)
   }
 }
 

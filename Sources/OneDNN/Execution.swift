@@ -1,3 +1,4 @@
+import CKernels
 import COneDNN
 
 /// One or more primitives with everything their calls need, bound once: a C function and its context.
@@ -6,9 +7,25 @@ import COneDNN
 /// are fixed in the memories; they can be changed with `Memory.setData` between runs.
 package final class Execution {
   struct Stage {
-    var primitive: Primitive
+    /// nil: a call alone, or nothing.
+    var primitive: Primitive?
     /// oneDNN's argument numbers (`DNNL_ARG_SRC`, …) with what is passed.
     var arguments: [(number: Int32, memory: Memory)]
+    /// A kernel of somebody else's, in place of a primitive.
+    var call: ck_call?
+    /// Keeps the call's arguments alive.
+    var owner: AnyObject?
+
+    init(primitive: Primitive, arguments: [(number: Int32, memory: Memory)]) {
+      self.primitive = primitive
+      self.arguments = arguments
+    }
+
+    init(call: ck_call?, owner: AnyObject?) {
+      arguments = []
+      self.call = call
+      self.owner = owner
+    }
   }
 
   /// Notes the first failure of a step's executions, so that the step is checked in one place.
@@ -58,8 +75,9 @@ package final class Execution {
       }
       (native + index).initialize(
         to: odn_stage(
-          primitive: stage.primitive.handle, arguments: arguments,
-          argument_count: Int32(stage.arguments.count), status: dnnl_success))
+          primitive: stage.primitive?.handle, arguments: arguments,
+          argument_count: Int32(stage.arguments.count), status: dnnl_success,
+          call: stage.call ?? ck_call(run: nil, context: nil)))
     }
     record = .allocate(capacity: 1)
     record.initialize(

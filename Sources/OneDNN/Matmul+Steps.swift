@@ -127,7 +127,4 @@ extension Matmul {
         ]))
     return (steps, size + reorder.scratchpadSize)
   }
-
-  /// Scratch regions begin on cache lines.
-  private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 }

@@ -99,4 +99,32 @@ struct ConvolutionTests {
     let gradient = gradient(at: Tensor.ones([3, 3, 3, 2])) { x.convolved(with: $0).sum() }
     #expect(gradient.floats.allSatisfy { $0 == 0 })
   }
+
+  @Test("a large result is pooled as it is made, its gradient spread as it is read", arguments: [16, 19, 37])
+  func pooledConvolution(_ batch: Int) {
+    // Windows that fit and some that leave positions over; batches that the chunks don't divide.
+    let inputs = [numbers([batch, 34, 35, 2]), numbers([3, 3, 2, 32]), numbers([32])]
+    let body: @Sendable ([Tensor]) -> [Tensor] = { inputs in
+      let (value, gradients) = valueAndGradient(at: [inputs[1], inputs[2]]) { points in
+        let y = (inputs[0].convolved(with: points[0]) + points[1]).relu().maxPooled(size: [2, 2])
+        return (y * y).sum()
+      }
+      return [value] + gradients
+    }
+    let names = kernels(inputs, body)
+    #expect(names.contains("convolution then maxPool"))
+    #expect(names.contains("maxPoolGradient then convolutionKernelGradient"))
+    #expect(!names.contains("convolution") && !names.contains("maxPoolGradient"))
+    let (fast, eager) = (compiled(body)(inputs), body(inputs))
+    for (fast, eager) in zip(fast, eager) {
+      #expect(worstError(fast, eager, eager.abs().mean() + eager.abs()) <= 1e-5)
+    }
+    // Where the images' gradient is wanted too, what lies between is made once and read twice.
+    let both = kernels(inputs) { inputs in
+      gradient(at: [inputs[0], inputs[1]]) { points in
+        points[0].convolved(with: points[1]).maxPooled(size: [2, 2]).squared().sum()
+      }
+    }
+    #expect(both.contains("maxPoolGradient") && both.contains("convolutionKernelGradient"))
+  }
 }

@@ -166,7 +166,7 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
   case .binary, .comparison, .selection, .conversion, .reduction, .movement, .normalisation, .ordering,
     .pooling,
     .sampling, .custom,
-    .fused, .continuedMatmul:
+    .fused, .continuedMatmul, .pooledConvolution:
     return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() : $0 }
   }
 }

@@ -9,6 +9,7 @@ enum Compiler {
     graph = graph.withoutCommonSubexpressions().verified(after: "common subexpressions")
     graph = graph.withSimplifiedPooling().verified(after: "simplify pooling")
     graph = graph.withFusedMatmuls().verified(after: "fuse matmul")
+    graph = graph.withPooledConvolutions().verified(after: "pool convolutions")
     graph = graph.withFusedElements().verified(after: "fuse elements")
     graph = graph.withContinuedMatmuls().verified(after: "continue matmul")
     graph = graph.withCutColumns().verified(after: "cut columns")

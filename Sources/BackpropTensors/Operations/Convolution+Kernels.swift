@@ -2,7 +2,7 @@ import CKernels
 import OneDNN
 
 extension ConvolutionOptions {
-  private func description(
+  func description(
     _ kind: ConvolutionOperation.Kind, images: Shape, kernel: Shape
   ) -> Convolution.Description? {
     let input = Array(images.dimensions[1...axes])

@@ -23,6 +23,8 @@ package enum Operation: Hashable, Sendable {
   case fused(FusedOperation)
   /// Made by the compiler's pass over products and the block programs that read them.
   case continuedMatmul(ContinuedMatmul)
+  /// Made by the compiler's pass over convolutions and the pooling of their results.
+  case pooledConvolution(PooledConvolution)
 
   // Without a box for the family: this is asked at every step of eager code.
   package var rule: Rule {
@@ -45,6 +47,7 @@ package enum Operation: Hashable, Sendable {
     case .custom(let operation): operation.rule
     case .fused(let operation): operation.rule
     case .continuedMatmul(let operation): operation.rule
+    case .pooledConvolution(let operation): operation.rule
     }
   }
 
@@ -68,6 +71,7 @@ package enum Operation: Hashable, Sendable {
     case .custom(let operation): operation
     case .fused(let operation): operation
     case .continuedMatmul(let operation): operation
+    case .pooledConvolution(let operation): operation
     }
   }
 

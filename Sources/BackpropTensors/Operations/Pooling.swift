@@ -116,7 +116,7 @@ package struct MaxPooling: Hashable, Sendable {
     return results
   }
 
-  private func kernel(_ inputs: [Buffer], _ outputs: [Buffer]) -> BoundKernel? {
+  func kernel(_ inputs: [Buffer], _ outputs: [Buffer]) -> BoundKernel? {
     guard inputs[0].dtype == .float32, let table = WindowTable(windows, input: inputs[0].type) else {
       return nil
     }

@@ -283,11 +283,13 @@ typedef struct {
   const void *execution;  // the context of the one that failed
 } odn_failure;
 
+/// A primitive, a call of somebody else's, or nothing.
 typedef struct {
   dnnl_primitive_t primitive;
   dnnl_exec_arg_t *arguments;
   int argument_count;
   dnnl_status_t status;
+  ck_call call;
 } odn_stage;
 
 /// Stages in lanes of equal length: within a lane one after the other, the lanes beside each other.
@@ -306,6 +308,8 @@ static inline void odn_execution_run_lanes(void *context, int64_t begin, int64_t
   for (int64_t lane = begin; lane < end; lane++) {
     odn_stage *stage = execution->stages + lane * length;
     for (int i = 0; i < length; i++, stage++) {
+      if (stage->call.run) stage->call.run(stage->call.context);
+      if (!stage->primitive) continue;
       stage->status =
           dnnl_primitive_execute(stage->primitive, execution->stream, stage->argument_count, stage->arguments);
       if (stage->status != dnnl_success) break;
@@ -330,6 +334,20 @@ static inline void odn_execution_run(void *context) {
       return;
     }
   }
+}
+
+/// sum += addend
+typedef struct {
+  float *sum;
+  const float *addend;
+  int64_t count;
+} odn_addition;
+
+static inline void odn_addition_run(void *context) {
+  const odn_addition *a = (const odn_addition *)context;
+  float *sum = a->sum;
+  const float *addend = a->addend;
+  for (int64_t i = 0; i < a->count; i++) sum[i] += addend[i];
 }
 
 /// Executions that run one after the other as one call (`context` is an `odn_sequence *`).
