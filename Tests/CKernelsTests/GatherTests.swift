@@ -19,7 +19,7 @@ extension Kernels {
               var gather = ck_gather(
                 dst: dst.pointer, src: src.pointer, index: index, dst_dtype: Int32(CK_F32.rawValue),
                 src_dtype: Int32(CK_U8.rawValue), index_dtype: Int32((isWide ? CK_I64 : CK_I32).rawValue),
-                count: Int64(count), row: Int64(row), src_rows: Int64(rows), scale: 1 / 255, shift: -0.5,
+                count: Int64(count), row: Int64(row), src_rows: Int64(rows), scale: 1 / 255, shift: -0.5, in_parts: false,
                 failed: $0)
               ck_gather_run(&gather)
             }
@@ -48,7 +48,7 @@ extension Kernels {
           dst: dst.pointer, src: src.pointer, index: index.pointer, dst_dtype: Int32(CK_F32.rawValue),
           src_dtype: Int32(CK_F32.rawValue), index_dtype: Int32(CK_I64.rawValue), count: 3, row: 2,
           src_rows: 4,
-          scale: 1, shift: 0, failed: $0)
+          scale: 1, shift: 0, in_parts: false, failed: $0)
         ck_gather_run(&gather)
       }
       keep(src, index)
@@ -70,7 +70,7 @@ extension Kernels {
             var gather = ck_gather(
               dst: dst.pointer, src: src.pointer, index: index.pointer, dst_dtype: Int32(CK_F32.rawValue),
               src_dtype: Int32(CK_F32.rawValue), index_dtype: Int32(CK_I32.rawValue), count: Int64(count),
-              row: Int64(row), src_rows: 10, scale: 1, shift: 0, failed: $0)
+              row: Int64(row), src_rows: 10, scale: 1, shift: 0, in_parts: false, failed: $0)
             ck_gather_run(&gather)
           }
           keep(src, index)

@@ -40,7 +40,7 @@ private struct Operands {
     ck_matmul(
       a: a.pointer, b: b.pointer, bias: p.bias ? bias.pointer : nil, c: c?.pointer, m: Int64(p.m),
       k: Int64(p.k),
-      n: Int64(p.n), transpose_a: p.transposeA, transpose_b: p.transposeB, relu: p.relu,
+      n: Int64(p.n), transpose_a: p.transposeA, transpose_b: p.transposeB, relu: p.relu, a_in_parts: false,
       packed: packed.pointer,
       program: nil, program_input: 0)
   }
@@ -108,7 +108,7 @@ extension Kernels {
               ]
             ) {
               var arguments = operands.arguments(product, into: nil, packed: packed)
-              arguments.program = UnsafePointer($0)
+              arguments.program = $0
               arguments.program_input = 2
               ck_matmul_run(&arguments)
             }
@@ -138,7 +138,7 @@ extension Kernels {
       for relu in [false, true] {
         var arguments = ck_matmul(
           a: a.pointer, b: b.pointer, bias: nil, c: c.pointer, m: 2, k: 2, n: 2, transpose_a: false,
-          transpose_b: false, relu: relu, packed: packed.pointer, program: nil, program_input: 0)
+          transpose_b: false, relu: relu, a_in_parts: false, packed: packed.pointer, program: nil, program_input: 0)
         ck_matmul_run(&arguments)
         keep(a, b, packed)
         // [NaN, NaN·0 + 1], [∞ + 1, ∞·0 + 1]

@@ -137,18 +137,18 @@ extension Kernels {
       let memory = sizes.map { count in Memory((0..<count).map { Float($0 % 977) }) }
       let results = sizes.map { Memory<Float>(repeating: 0, count: $0) }
       let total = Memory<Float>(repeating: 0, count: 1)
-      func run(_ index: Int, _ pointers: [UnsafePointer<ck_program>?]) {
+      func run(_ index: Int, _ pointers: [UnsafeMutablePointer<ck_program>?]) {
         if index < sizes.count {
           withProgram(
             dims: [sizes[index]], inputs: [Operand(memory[index], [1])],
             instructions: [instruction(CK_MUL_I, 1, 0, immediate: Float(index + 1))],
             outputs: [Output(operand: Operand(results[index], [1]), register: 1)]
-          ) { run(index + 1, pointers + [UnsafePointer($0)]) }
+          ) { run(index + 1, pointers + [$0]) }
         } else if index == sizes.count {
           withProgram(
             dims: [50_176], reduced: [0], inputs: [Operand(memory[4], [1])], instructions: [],
             outputs: [Output(operand: Operand(total, [0]), register: 0, reduction: CK_SUM)]
-          ) { run(index + 1, pointers + [UnsafePointer($0)]) }
+          ) { run(index + 1, pointers + [$0]) }
         } else {
           pointers.withUnsafeBufferPointer { buffer in
             var list = ck_program_list(programs: buffer.baseAddress, count: Int64(buffer.count))

@@ -132,7 +132,8 @@ func withProgram<Result>(
           rank: Int32(dims.count), dims: six(dims), reduced: reduced.reduce(0) { $0 | 1 << UInt32($1) },
           input_count: Int32(inputs.count), output_count: Int32(outputs.count),
           instruction_count: Int32(instructions.count), register_count: 64, inputs: inputs.baseAddress,
-          outputs: outputs.baseAddress, instructions: instructions.baseAddress)
+          outputs: outputs.baseAddress, instructions: instructions.baseAddress, kept: nil)
+        defer { ck_program_release(&program) }
         return try body(&program)
       }
     }
