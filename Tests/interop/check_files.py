@@ -89,8 +89,10 @@ def model_file(name, facts):
 
 
 def models():
-    fixtures = json.loads((pathlib.Path(__file__).parent.parent / "Fixtures/keras_files.json").read_text())
-    cases = {case["name"]: case for case in fixtures["cases"]}
+    cases = {}
+    for name in ("keras_files", "optimizer_files"):
+        fixtures = json.loads((pathlib.Path(__file__).parent.parent / f"Fixtures/{name}.json").read_text())
+        cases.update({case["name"]: case for case in fixtures["cases"]})
     ours = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("ours-*.json"))}
     assert len(ours) >= 10, "the suite wrote no models"
     for name, facts in {**cases, **ours}.items():

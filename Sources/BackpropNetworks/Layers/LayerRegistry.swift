@@ -63,7 +63,7 @@ package enum LayerRegistry {
   private static let preprocessing: [LayerClass] = [
     LayerClass(Normalization()),
     LayerClass(CategoryEncoding(1), required: ["num_tokens"]),
-    LayerClass(Discretization.example),
+    LayerClass(Discretization.example, hasTrainable: false),
     LayerClass(Hashing(binCount: 1), required: ["num_bins"]),
     LayerClass(IntegerLookup()),
     LayerClass(StringLookup()),

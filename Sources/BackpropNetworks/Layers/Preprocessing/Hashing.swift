@@ -31,7 +31,8 @@ public final class Hashing: Layer, ConfigurableLayer, @unchecked Sendable {
     name: String? = nil
   ) {
     let configuration = Configuration(numBins: binCount, salt: salt, maskValue: mask, outputMode: output)
-    self.init(configuration: configuration, name: name)
+    // Keras wants an integer dtype for numbers of bins.
+    self.init(configuration: configuration, name: name, dtype: output == .int ? .int64 : .float32)
     do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
