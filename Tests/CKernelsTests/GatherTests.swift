@@ -19,7 +19,8 @@ extension Kernels {
               var gather = ck_gather(
                 dst: dst.pointer, src: src.pointer, index: index, dst_dtype: Int32(CK_F32.rawValue),
                 src_dtype: Int32(CK_U8.rawValue), index_dtype: Int32((isWide ? CK_I64 : CK_I32).rawValue),
-                count: Int64(count), row: Int64(row), src_rows: Int64(rows), scale: 1 / 255, shift: -0.5, in_parts: false,
+                count: Int64(count), row: Int64(row), src_rows: Int64(rows), scale: 1 / 255, shift: -0.5,
+                in_parts: false,
                 failed: $0)
               ck_gather_run(&gather)
             }

@@ -138,7 +138,8 @@ extension Kernels {
       for relu in [false, true] {
         var arguments = ck_matmul(
           a: a.pointer, b: b.pointer, bias: nil, c: c.pointer, m: 2, k: 2, n: 2, transpose_a: false,
-          transpose_b: false, relu: relu, a_in_parts: false, packed: packed.pointer, program: nil, program_input: 0)
+          transpose_b: false, relu: relu, a_in_parts: false, packed: packed.pointer, program: nil,
+          program_input: 0)
         ck_matmul_run(&arguments)
         keep(a, b, packed)
         // [NaN, NaN·0 + 1], [∞ + 1, ∞·0 + 1]

@@ -24,7 +24,8 @@ extension Optimizer {
 final class EagerUpdate: Sendable {
   private let kept = Mutex<(weights: [ObjectIdentifier], function: CompiledFunction)?>(nil)
 
-  func function(for weights: [Weight], _ body: @escaping @Sendable ([Tensor]) -> [Tensor]) -> CompiledFunction {
+  func function(for weights: [Weight], _ body: @escaping @Sendable ([Tensor]) -> [Tensor]) -> CompiledFunction
+  {
     let identifiers = weights.map { ObjectIdentifier($0) }
     return kept.withLock { kept in
       if let kept, kept.weights == identifiers { return kept.function }

@@ -103,7 +103,8 @@ struct BlockCode {
         let (difference, share) = scaled(product - fused.inputCount)
       else { continue }
       let subtraction = difference - fused.inputCount
-      guard subtraction >= 0, reads[difference] == 1, fused.steps[subtraction].operation == .binary(.subtract),
+      guard subtraction >= 0, reads[difference] == 1,
+        fused.steps[subtraction].operation == .binary(.subtract),
         fused.steps[subtraction].operands[1] == .register(from)
       else { continue }
       absorbed.insert(subtraction)

@@ -102,7 +102,8 @@ package enum IndexingOperation: SampledFamily {
       dst: outputs[0].bytes, src: UnsafeRawPointer(inputs[0].bytes), index: UnsafeRawPointer(inputs[1].bytes),
       dst_dtype: outputs[0].dtype.kernelCode, src_dtype: inputs[0].dtype.kernelCode,
       index_dtype: inputs[1].dtype.kernelCode, count: Int64(inputs[1].count), row: Int64(row),
-      src_rows: Int64(shape[0]), scale: affine?.scale ?? 1, shift: affine?.shift ?? 0, in_parts: outputs[0].inParts,
+      src_rows: Int64(shape[0]), scale: affine?.scale ?? 1, shift: affine?.shift ?? 0,
+      in_parts: outputs[0].inParts,
       failed: failed.position)
     return BoundKernel("gather", arguments, keeping: failed, run: ck_gather_run)
   }
