@@ -7,7 +7,8 @@ enum CommandLineTool {
   static var commands: [any Command.Type] {
     [
       TrainCommand.self, EvaluateCommand.self, PredictCommand.self, SummaryCommand.self, InspectCommand.self,
-      ConvertCommand.self,
+      ConvertCommand.self, ExplainCommand.self, ProfileCommand.self, DoctorCommand.self,
+      CompletionsCommand.self,
     ]
   }
 

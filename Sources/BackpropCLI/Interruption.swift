@@ -50,7 +50,7 @@ enum Interruption {
 
   /// Ends `fit` after the step during which a signal came.
   final class Watcher: Callback, @unchecked Sendable {
-    private func look() { if Interruption.signal != nil { model?.stopTraining = true } }
+    private func look() { if Interruption.signal != nil { model?.interruptTraining() } }
 
     // Not where an epoch begins: it would end without a step and report numbers of nothing. Who interrupts there gets one
     // step more.

@@ -159,6 +159,22 @@ struct InteropTests {
     let model = Sequential([adapted, Dense(2)], name: "adapted")
     try model.compile(optimizer: Adafactor(), loss: .logCosh, metrics: [.cosineSimilarity()])
     try save(model, "ours-adapted", wave([8, 3]), wave([8, 2]))
+
+  @Test("weights alone, in every form")
+  func weights() throws {
+    let model = try WeightFileTests.network()
+    let x = counting([6, 4], .float32) / 20
+    _ = try model.trainOnBatch(x, Tensor((0..<6).map { Int32($0 % 3) }))
+    try model.save("\(folder!)/alone.keras")
+    for format in WeightFormat.allCases { try model.saveWeights("\(folder!)/alone\(format.rawValue)") }
+    try NPY.save(counting([3, 5], .float32), to: "\(folder!)/matrix.npy")
+  }
+
+  @Test("a run for TensorBoard")
+  func tensorBoard() throws {
+    let history = try TensorBoardTests.writeRun("\(folder!)/runs")
+    let values = history.values.mapValues { ConfigValue.array($0.map { .number($0) }) }
+    try AtomicFile.write(to: "\(folder!)/runs.json") { try $0.write(JSONWriter.write(.object(values))) }
   }
 
   /// As the fixtures hold tensors.

@@ -99,6 +99,65 @@ def models():
         print(f"ok: {name}.keras, {keras.backend.backend()}, largest difference {model_file(name, facts):.1e}", flush=True)
 
 
-for check in (hdf5_sample, hdf5_large, models):
+def weights():
+    """Weights alone: by Keras' own load_weights, by safetensors and by NumPy."""
+    import safetensors.numpy
+
+    model = keras.saving.load_model(FOLDER / "alone.keras")
+    expected = model.get_weights()
+    names = ["first.kernel", "first.bias", "sequential.dense.kernel", "sequential.dense.bias", "sequential.dense_1.kernel",
+             "p_re_lu.alpha", "dense.kernel", "dense.bias"]
+    for found in (safetensors.numpy.load_file(FOLDER / "alone.safetensors"), dict(np.load(FOLDER / "alone.npz"))):
+        assert sorted(found) == sorted(names), sorted(found)
+        assert all(np.array_equal(found[name], value) for name, value in zip(names, expected))
+    with safetensors.safe_open(FOLDER / "alone.safetensors", "np") as file:
+        assert file.metadata() == {"format": "pt"}
+    model.set_weights([np.zeros_like(value) for value in expected])
+    model.load_weights(FOLDER / "alone.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), expected))
+    assert np.array_equal(np.load(FOLDER / "matrix.npy"), counting((3, 5), "float32"))
+
+
+def tensorboard():
+    """What a real TensorBoard reads of a run, with its Python loader and its data server's."""
+    from tensorboard.backend.event_processing import event_accumulator
+    from tensorboard.util import tensor_util
+
+    history = json.loads((FOLDER / "runs.json").read_text())
+    for run, prefix in (("train", ""), ("validation", "val_")):
+        events = event_accumulator.EventAccumulator(str(FOLDER / "runs" / run), size_guidance={"tensors": 0})
+        events.Reload()
+        tags = events.Tags()["tensors"]
+        for name in ("loss", "accuracy"):
+            found = [tensor_util.make_ndarray(e.tensor_proto) for e in events.Tensors(f"epoch_{name}")]
+            steps = [e.step for e in events.Tensors(f"epoch_{name}")]
+            assert steps == [0, 1] and np.allclose(found, history[prefix + name], atol=1e-6), (found, history)
+        if run == "validation":
+            assert "evaluation_loss_vs_iterations" in tags, tags
+            continue
+        assert [e.step for e in events.Tensors("batch_loss")] == [2, 4, 6]
+        rows = tensor_util.make_ndarray(events.Tensors("sequential/dense/kernel/histogram")[0].tensor_proto)
+        assert rows.shape == (30, 3) and rows[:, 2].sum() == 20, rows
+        image = tensor_util.make_ndarray(events.Tensors("sequential/dense/kernel/image")[0].tensor_proto)
+        assert image[0] == b"4" and image[1] == b"5", image[:2]
+        import io
+
+        from PIL import Image
+        assert Image.open(io.BytesIO(image[2])).size == (4, 5)
+        graph = json.loads(tensor_util.make_ndarray(events.Tensors("keras")[0].tensor_proto).item())
+        assert graph["class_name"] == "Sequential" and len(graph["config"]["layers"]) == 3
+        assert tensor_util.make_ndarray(events.Tensors("note")[1].tensor_proto).item() == b"**epoch** 1"
+        from tensorboard.plugins.hparams import metadata
+
+        content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+        start = metadata.parse_session_start_info_plugin_data(content)
+        assert start.hparams["units"].number_value == 4 and start.hparams["optimizer"].string_value == "adam"
+        assert start.hparams["flag"].bool_value is True
+        end = metadata.parse_session_end_info_plugin_data(
+            events.SummaryMetadata("_hparams_/session_end_info").plugin_data.content)
+        assert end.status == 1
+
+
+for check in (hdf5_sample, hdf5_large, weights, tensorboard, models):
     check()
     print(f"ok: {check.__name__}")

@@ -20,6 +20,9 @@ struct TrainCommand: Command {
     touched, and the message says at which step and in which layer it began.
     """,
     """
+    With --checkpoint DIR all that the run is made of is kept in DIR: after each epoch, where training is interrupted, and     with --checkpoint-steps in between. The same command with --resume goes on from there, in the middle of an epoch     too, and ends with the same bits as a run that was never interrupted, whatever ended the first one. The file appears     whole or not at all; a power cut or kill -9 can't damage it.
+    """,
+    """
     With --log json each epoch is an object with the members event ("epoch"), epoch, steps, seconds and the numbers \
     above; the last line has event "end", the loss and metrics of the rows named by its member data ("test", \
     "validation" or "training"), and whether a signal ended training.
@@ -36,6 +39,9 @@ struct TrainCommand: Command {
     Example(
       "backprop train --data images.idx.gz --labels labels.idx.gz --log json",
       "train on IDX files and write a line of JSON for each epoch"),
+    Example(
+      "backprop train --data mnist --epochs 50 --checkpoint run --resume",
+      "train through crashes and reboots: started again it goes on where it was"),
   ]
   static let exitCodes = [ExitCode.interrupted, .terminated]
 
@@ -43,6 +49,8 @@ struct TrainCommand: Command {
   let csv = CSVOptions()
   let network = NetworkOptions()
   let training = TrainingOptions()
+  let checkpoints = CheckpointOptions()
+  let reports = ReportOptions()
   let log = LogOptions()
 
   @Option(
@@ -51,12 +59,14 @@ struct TrainCommand: Command {
 
   func validate() throws {
     try data.validate()
+    try checkpoints.validate()
   }
 
   func run() throws -> ExitCode {
     training.applyThreads()
     // Now, not after an hour of training.
     if let output { try KerasFile.checkWritable(output) }
+    let backup = try checkpoints.makeCallback()
     let loaded = try data.load(csv)
     let parts = try TrainingParts(loaded, split: training.validationSplit, seed: training.seed)
     if training.patience != nil, parts.validation == nil {
@@ -69,9 +79,12 @@ struct TrainCommand: Command {
     let reporter = TrainingReporter(log.format)
     reporter.begin(loaded.title, parts, task, model)
     Interruption.watch()
-    if output != nil { Interruption.outlivePipes() }
+    if output != nil || backup != nil { Interruption.outlivePipes() }
     let stopping = training.patience.map { EarlyStopping(patience: $0, restoreBestWeights: true) }
-    let callbacks: [Callback] = [Interruption.Watcher(), reporter] + (stopping.map { [$0] } ?? [])
+    let (reporting, monitor) = reports.makeCallbacks(parts.validation)
+    var callbacks: [Callback] = [Interruption.Watcher(), reporter] + reporting
+    if let stopping { callbacks.append(stopping) }
+    if let backup { callbacks.append(backup) }
     try model.fit(
       parts.train.inputs, parts.train.labels, epochs: training.epochs, batchSize: training.batchSize,
       verbose: .silent, callbacks: callbacks + reporter.companions, validationData: parts.validation,
@@ -79,6 +92,7 @@ struct TrainCommand: Command {
     if let output { try model.save(output) }
     let final = try model.evaluate(parts.final.rows, batchSize: training.batchSize)
     reporter.end(final, on: parts.final.name, stoppedAfter: stopping?.stoppedEpoch, savedTo: output)
+    if reports.gradients, let monitor { reporter.tell(monitor.verdict) }
     return Interruption.exitCode ?? .success
   }
 }

@@ -39,7 +39,12 @@ final class TrainingReporter: Callback, @unchecked Sendable {
 
   // MARK: Hooks
 
-  override func onTrainBegin() { start = clock.now }
+  override func onTrainBegin() {
+    start = clock.now
+    guard let position = parameters.resumedFrom, format == .plain else { return }
+    let inside = position.step > 0 ? " after step \(position.step) of epoch \(position.epoch + 1)" : ""
+    StandardOutput.writeLine("resumed\(inside.isEmpty ? " after epoch \(position.epoch)" : inside)")
+  }
 
   override func onEpochBegin(_ epoch: Int) {
     epochStart = clock.now
@@ -62,6 +67,21 @@ final class TrainingReporter: Callback, @unchecked Sendable {
   }
 
   // MARK: The end
+
+  func tell(_ verdict: GradientVerdict) {
+    switch format {
+    case .quiet: break
+    case .plain: StandardOutput.writeLine("\(verdict)")
+    case .json:
+      let findings = verdict.findings.map { finding in
+        JSON.object([
+          ("kind", .string("\(finding.kind)")), ("layers", .array(finding.layers.map { .string($0) })),
+          ("sentence", .string(finding.sentence)),
+        ])
+      }
+      StandardOutput.writeLine(JSON.object([("event", "gradients"), ("findings", .array(findings))]).line)
+    }
+  }
 
   /// - Parameter part: what the numbers are of: "test".
   func end(_ final: Evaluation, on part: String, stoppedAfter: Int?, savedTo output: String?) {

@@ -67,20 +67,6 @@ extension Model {
       advice: "save its weights as safetensors")
   }
 
-  /// The weights by their paths below the model, with dots: `dense.kernel`.
-  package var namedWeights: [(name: String, weight: Weight)] {
-    let prefix = "\(path)/"
-    var taken: [String: Int] = [:]
-    return weights.map { weight in
-      let below = weight.path.hasPrefix(prefix) ? String(weight.path.dropFirst(prefix.count)) : weight.path
-      let name = below.replacing("/", with: ".")
-      // Layers that a user named alike.
-      let count = taken[name, default: 0]
-      taken[name] = count + 1
-      return (count == 0 ? name : "\(name)#\(count)", weight)
-    }
-  }
-
   private func namedTensors() -> [String: Tensor] {
     Engine.exclusively {
       Dictionary(uniqueKeysWithValues: namedWeights.map { ($0.name, $0.weight.variable.stored) })

@@ -38,7 +38,26 @@ open class Callback: @unchecked Sendable {
   /// What `fit` was asked to do.
   public internal(set) var parameters = TrainingParameters()
 
+  var progress: TrainingProgress?
+
   public init() {}
+
+  /// Where training stands now, to go on from by `fit(resumeFrom:)`; nil outside of `fit`. Other callbacks' states are
+  /// those of this moment: see ``savesTrainingState``.
+  public final func captureTrainingState() -> TrainingState? { progress?.state() }
+
+  /// Whether training was stopped inside the epoch that ``onEpochEnd(_:_:)`` is called for.
+  public var isInsideEpoch: Bool { progress?.isInsideEpoch ?? false }
+
+  /// Whether the callback takes ``captureTrainingState()``. Those that do are called after the others, so that the others'
+  /// memory of the moment is complete.
+  open var savesTrainingState: Bool { false }
+
+  /// What must be remembered for a resumed run to be the same run.
+  open func saveState() -> CallbackState { CallbackState() }
+
+  /// Gets back what ``saveState()`` gave, after ``onTrainBegin()``.
+  open func restoreState(_ state: CallbackState) throws {}
 
   /// Whether the hooks of single batches are called. False saves a call for each step.
   open var observesBatches: Bool { true }
@@ -66,6 +85,8 @@ public struct TrainingParameters: Sendable {
   public var epochs = 0
   /// Steps of an epoch, nil where only running through it would tell.
   public var steps: Int?
+  /// Where a resumed run goes on; nil for one that begins.
+  public var resumedFrom: TrainingState.Position?
 }
 
 /// What training looked like, epoch by epoch.
@@ -92,5 +113,16 @@ public final class History: Callback, @unchecked Sendable {
   public override func onEpochEnd(_ epoch: Int, _ logs: Logs) {
     epochs.append(epoch)
     for (name, value) in logs { values[name, default: []].append(value) }
+  }
+
+  public override func saveState() -> CallbackState {
+    let series = values.mapValues { ConfigValue.array($0.map { .number($0) }) }
+    return CallbackState(values: ["epochs": .array(epochs.map { .integer($0) }), "values": .object(series)])
+  }
+
+  public override func restoreState(_ state: CallbackState) {
+    epochs = state.values["epochs"]?.elements?.compactMap(\.int) ?? []
+    guard case .object(let series)? = state.values["values"] else { return }
+    values = series.mapValues { $0.elements?.compactMap(\.double) ?? [] }
   }
 }

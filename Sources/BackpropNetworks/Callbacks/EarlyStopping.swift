@@ -9,10 +9,8 @@ import BackpropTensors
 public final class EarlyStopping: Callback, @unchecked Sendable {
   public enum Mode: Sendable { case auto, min, max }
 
-  private let monitor: String
-  private let minDelta: Double
+  private let monitor: Monitor
   private let patience: Int
-  private let mode: Mode
   private let baseline: Double?
   private let restoresBestWeights: Bool
   private let startFromEpoch: Int
@@ -29,7 +27,8 @@ public final class EarlyStopping: Callback, @unchecked Sendable {
   ///   - monitor: a name in the logs.
   ///   - minDelta: less than this isn't better.
   ///   - patience: epochs without getting better before it stops.
-  ///   - mode: whether smaller or larger is better; `auto` takes accuracies for the larger, all else for the smaller.
+  ///   - mode: whether smaller or larger is better; `auto` takes accuracies and the like for the larger, all else
+  ///     for the smaller.
   ///   - baseline: values that aren't better than this count as not better.
   ///   - restoreBestWeights: training ends with the weights of the best epoch, also when it wasn't stopped.
   ///   - startFromEpoch: epochs before this one aren't looked at.
@@ -37,10 +36,8 @@ public final class EarlyStopping: Callback, @unchecked Sendable {
     monitor: String = "val_loss", minDelta: Double = 0, patience: Int = 0, mode: Mode = .auto,
     baseline: Double? = nil, restoreBestWeights: Bool = false, startFromEpoch: Int = 0
   ) {
-    self.monitor = monitor
-    self.minDelta = abs(minDelta)
+    self.monitor = Monitor(monitor, mode: mode, minDelta: minDelta)
     self.patience = patience
-    self.mode = mode
     self.baseline = baseline
     restoresBestWeights = restoreBestWeights
     self.startFromEpoch = startFromEpoch
@@ -56,27 +53,17 @@ public final class EarlyStopping: Callback, @unchecked Sendable {
     stoppedEpoch = nil
   }
 
-  private func isBetter(_ value: Double, than other: Double) -> Bool {
-    let wantsLarger =
-      mode == .max || (mode == .auto && (monitor.hasSuffix("accuracy") || monitor.hasSuffix("acc")))
-    return wantsLarger ? value - minDelta > other : value + minDelta < other
-  }
-
   public override func onEpochEnd(_ epoch: Int, _ logs: Logs) throws {
     // Where training was stopped inside the epoch there is no validation.
     guard let model, epoch >= startFromEpoch, !model.stopTraining else { return }
-    guard let value = logs[monitor] else {
-      let hint = monitor.hasPrefix("val_") ? "; fit with validationData or validationSplit" : ""
-      let names = logs.names.joined(separator: ", ")
-      throw ModelError(.argument, "EarlyStopping: there is no '\(monitor)' among \(names)\(hint)")
-    }
+    let value = try monitor.value(in: logs, for: "EarlyStopping")
     if restoresBestWeights, bestWeights == nil { bestWeights = model.getWeights() }
     wait += 1
-    if best.map({ isBetter(value, than: $0) }) ?? true {
+    if best.map({ monitor.isBetter(value, than: $0) }) ?? true {
       best = value
       bestEpoch = epoch
       if restoresBestWeights { bestWeights = model.getWeights() }
-      if baseline.map({ isBetter(value, than: $0) }) ?? true { wait = 0 }
+      if baseline.map({ monitor.isBetter(value, than: $0) }) ?? true { wait = 0 }
       return
     }
     if wait >= patience, epoch > 0 {
@@ -88,5 +75,22 @@ public final class EarlyStopping: Callback, @unchecked Sendable {
   public override func onTrainEnd(_ logs: Logs) throws {
     guard restoresBestWeights, let bestWeights else { return }
     try model?.setWeights(bestWeights)
+  }
+
+  public override func saveState() -> CallbackState {
+    var values: [String: ConfigValue] = ["wait": .integer(wait), "best_epoch": .integer(bestEpoch)]
+    if let best { values["best"] = .number(best) }
+    if let stoppedEpoch { values["stopped_epoch"] = .integer(stoppedEpoch) }
+    let weights = (bestWeights ?? []).enumerated().map { ("\($0.offset)", $0.element) }
+    return CallbackState(values: values, tensors: Dictionary(uniqueKeysWithValues: weights))
+  }
+
+  public override func restoreState(_ state: CallbackState) {
+    wait = state.values["wait"]?.int ?? 0
+    best = state.values["best"]?.double
+    bestEpoch = state.values["best_epoch"]?.int ?? 0
+    stoppedEpoch = state.values["stopped_epoch"]?.int
+    let weights = (0..<state.tensors.count).compactMap { state.tensors["\($0)"] }
+    bestWeights = weights.isEmpty ? nil : weights
   }
 }

@@ -28,6 +28,9 @@ extension Model {
   ///   - classWeight: how much each class counts; classes that aren't named count 1.
   ///   - sampleWeight: how much each row counts.
   ///   - stepsPerEpoch: fewer steps than the data would give.
+  ///   - resumeFrom: go on where a run was interrupted, in the middle of an epoch too: the path of a checkpoint that
+  ///     `BackupAndRestore` or `ModelCheckpoint` wrote, or a ``TrainingState``. With the same data, arguments, thread
+  ///     count and instruction set the run ends with the bits of one that was never interrupted.
   /// - Throws: ``ModelError`` for data that doesn't fit, ``TrainingError`` when the loss isn't finite, and what
   ///   callbacks throw.
   @discardableResult
@@ -36,7 +39,8 @@ extension Model {
     verbose: Verbosity = .auto, callbacks: [Callback] = [], validationSplit: Double = 0,
     validationData: (any TrainingSource)? = nil, shuffle: Bool = true, classWeight: [Int: Double]? = nil,
     sampleWeight: (any ColumnConvertible)? = nil, initialEpoch: Int = 0, stepsPerEpoch: Int? = nil,
-    validationBatchSize: Int? = nil, validationFrequency: Int = 1
+    validationBatchSize: Int? = nil, validationFrequency: Int = 1,
+    resumeFrom: (any TrainingStateSource)? = nil
   ) throws -> History {
     let rows = TrainingRows.memory(
       inputs: [inputs.column], labels: [labels.column], sampleWeights: sampleWeight?.column)
@@ -53,11 +57,12 @@ extension Model {
     loop.stepsPerEpoch = stepsPerEpoch
     loop.validationBatchSize = validationBatchSize
     loop.validationFrequency = validationFrequency
+    loop.resumption = resumeFrom
     return try Engine.exclusively { try loop.run() }
   }
 
   /// Trains on a ``Dataset``, batch after batch, or on ``LabelledData``; see
-  /// ``fit(_:_:epochs:batchSize:verbose:callbacks:validationSplit:validationData:shuffle:classWeight:sampleWeight:initialEpoch:stepsPerEpoch:validationBatchSize:validationFrequency:)``.
+  /// ``fit(_:_:epochs:batchSize:verbose:callbacks:validationSplit:validationData:shuffle:classWeight:sampleWeight:initialEpoch:stepsPerEpoch:validationBatchSize:validationFrequency:resumeFrom:)``.
   ///
   /// A data set decides batch size and order itself and need not fit in memory.
   @discardableResult
@@ -65,7 +70,8 @@ extension Model {
     _ data: some TrainingSource, epochs: Int = 1, batchSize: Int = 32, verbose: Verbosity = .auto,
     callbacks: [Callback] = [], validationData: (any TrainingSource)? = nil, shuffle: Bool = true,
     classWeight: [Int: Double]? = nil, initialEpoch: Int = 0, stepsPerEpoch: Int? = nil,
-    validationBatchSize: Int? = nil, validationFrequency: Int = 1
+    validationBatchSize: Int? = nil, validationFrequency: Int = 1,
+    resumeFrom: (any TrainingStateSource)? = nil
   ) throws -> History {
     var loop = TrainingLoop(self, data.rows)
     loop.epochs = epochs
@@ -79,6 +85,7 @@ extension Model {
     loop.stepsPerEpoch = stepsPerEpoch
     loop.validationBatchSize = validationBatchSize
     loop.validationFrequency = validationFrequency
+    loop.resumption = resumeFrom
     return try Engine.exclusively { try loop.run() }
   }
 
@@ -87,11 +94,12 @@ extension Model {
   public func fit<Batches: Sequence & Sendable>(
     _ batches: Batches, epochs: Int = 1, verbose: Verbosity = .auto, callbacks: [Callback] = [],
     validationData: (any TrainingSource)? = nil, classWeight: [Int: Double]? = nil, initialEpoch: Int = 0,
-    stepsPerEpoch: Int? = nil
+    stepsPerEpoch: Int? = nil, resumeFrom: (any TrainingStateSource)? = nil
   ) throws -> History where Batches.Element == Batch {
     try fit(
       Dataset(batches), epochs: epochs, verbose: verbose, callbacks: callbacks,
       validationData: validationData,
-      classWeight: classWeight, initialEpoch: initialEpoch, stepsPerEpoch: stepsPerEpoch)
+      classWeight: classWeight, initialEpoch: initialEpoch, stepsPerEpoch: stepsPerEpoch,
+      resumeFrom: resumeFrom)
   }
 }

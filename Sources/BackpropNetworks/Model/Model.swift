@@ -25,6 +25,7 @@ open class Model: Layer, @unchecked Sendable {
   /// Changed inside ``Engine/exclusively(_:)`` only.
   let programs = ProgramCache()
   private let stop = Atomic<Bool>(false)
+  private let interruption = Atomic<Bool>(false)
 
   public init(name: String? = nil, seed: Int = 0, trainable: Bool = true) {
     self.seed = seed
@@ -36,6 +37,19 @@ open class Model: Layer, @unchecked Sendable {
   public var stopTraining: Bool {
     get { stop.load(ordering: .relaxed) }
     set { stop.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Ends `fit` after the current step from outside, for a signal or a user: a checkpoint that is taken then goes on in
+  /// the middle, while one after ``stopTraining`` knows that training was over.
+  public func interruptTraining() {
+    interruption.store(true, ordering: .relaxed)
+    stopTraining = true
+  }
+
+  /// Whether ``interruptTraining()`` ended, or is about to end, `fit`.
+  public internal(set) var isInterrupted: Bool {
+    get { interruption.load(ordering: .relaxed) }
+    set { interruption.store(newValue, ordering: .relaxed) }
   }
 
   /// The layers, in order.

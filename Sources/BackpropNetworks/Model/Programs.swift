@@ -14,6 +14,8 @@ final class ProgramCache: @unchecked Sendable {
     var classWeights: [Float] = []
     var hasSampleWeights = false
     var labelCount = 0
+    /// Set for steps that measure themselves.
+    var probe: ObjectIdentifier?
   }
 
   struct ColumnKey: Hashable {

@@ -10,6 +10,8 @@ final class StepRunner {
   /// The program for full batches, and for the partial one at the end.
   private var programs: [Int: Program] = [:]
   private var current: (count: Int, program: Program)?
+  /// Programs that measure themselves, for the batch sizes that such a step was made for.
+  private var measured: [[TensorType]: (program: Program, probe: StepProbe)] = [:]
   private var checkedBatches: Set<[TensorType]> = []
   private var failed: (inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?)?
   private var failedLoss = Double.nan
@@ -82,6 +84,42 @@ final class StepRunner {
     return false
   }
 
+  /// The same with its measurements; nil: the loss wasn't finite.
+  func trainMeasured(_ rows: UnsafeBufferPointer<Int32>, step number: Int) -> GradientSample? {
+    let probe: StepProbe
+    if step.state.runsEagerly {
+      probe = StepProbe()
+      let parts = gathered(rows)
+      guard let results = trainEagerly(parts.inputs, parts.labels, parts.sampleWeights, probe: probe) else {
+        return nil
+      }
+      return probe.sample(step: number, loss: results[0].item(), results[1].floats)
+    }
+    let types = [TensorType([rows.count], .int32)]
+    let entry =
+      measured[types]
+      ?? {
+        let probe = StepProbe()
+        return (makeProgram(count: rows.count, probe: probe), probe)
+      }()
+    measured[types] = entry
+    entry.program.input(0).copyMemory(
+      from: rows.baseAddress!, byteCount: rows.count * MemoryLayout<Int32>.size)
+    if entry.program.run() { return Self.sample(entry, step: number) }
+    failedLoss = Double(entry.program.output(0).load(as: Float.self))
+    keepFailed(rows)
+    return nil
+  }
+
+  private static func sample(_ entry: (program: Program, probe: StepProbe), step: Int) -> GradientSample {
+    let program = entry.program
+    let numbers = UnsafeBufferPointer(
+      start: program.output(1).assumingMemoryBound(to: Float.self),
+      count: program.outputTypes[1].shape.elementCount)
+    return entry.probe.sample(
+      step: step, loss: Double(program.output(0).load(as: Float.self)), Array(numbers))
+  }
+
   private func program(count: Int) -> Program {
     if let current, current.count == count { return current.program }
     let program = programs[count] ?? makeProgram(count: count)
@@ -90,16 +128,17 @@ final class StepRunner {
     return program
   }
 
-  private func makeProgram(count: Int) -> Program {
+  private func makeProgram(count: Int, probe: StepProbe? = nil) -> Program {
     let memory = memory!
     var key = ProgramCache.Key(purpose: .train, inputs: [TensorType([count], .int32)])
     key.columns = memory.columns.map { ProgramCache.ColumnKey($0, isCaptured: true) }
     key.classWeights = step.classWeights?.floats ?? []
     key.hasSampleWeights = memory.sampleWeights != nil
     key.labelCount = memory.labels.count
-    return model.programs.program(key, name: "training step of \(count) rows") { [step] arguments in
+    key.probe = probe.map { ObjectIdentifier($0) }
+    return model.programs.program(key, name: "training step of \(count) rows") { [step, probe] arguments in
       let parts = memory.parts(memory.columns.map { $0.rows(at: arguments[0]) })
-      return [step.train(parts.inputs, parts.labels, parts.sampleWeights)]
+      return step.train(parts.inputs, parts.labels, parts.sampleWeights, probe: probe)
     }
   }
 
@@ -115,17 +154,21 @@ final class StepRunner {
 
   private func trainEagerly(_ rows: UnsafeBufferPointer<Int32>) -> Bool {
     let parts = gathered(rows)
-    return trainEagerly(parts.inputs, parts.labels, parts.sampleWeights)
+    return trainEagerly(parts.inputs, parts.labels, parts.sampleWeights) != nil
   }
 
-  private func trainEagerly(_ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?) -> Bool {
+  /// Loss and measurements; nil: the loss wasn't finite.
+  private func trainEagerly(
+    _ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?, probe: StepProbe? = nil
+  ) -> [Tensor]? {
     let random = model.random.state.stored
-    let loss = step.train(inputs, labels, sampleWeights).item()
-    if loss.isFinite { return true }
+    let results = step.train(inputs, labels, sampleWeights, probe: probe)
+    let loss = results[0].item()
+    if loss.isFinite { return results }
     model.random.state.store(random)
     failedLoss = loss
     failed = (inputs, labels, sampleWeights)
-    return false
+    return nil
   }
 
   // MARK: Batches
@@ -133,15 +176,44 @@ final class StepRunner {
   /// One step on this batch. False: the loss wasn't finite, and nothing was changed.
   func train(_ batch: Batch) throws -> Bool {
     try check(batch)
-    if step.state.runsEagerly { return trainEagerly(batch.inputs, batch.labels, batch.sampleWeights) }
-    let tensors = batch.tensors
-    let key = batch.key(.train, step.classWeights)
-    let program = model.programs.program(key, name: "training step of \(batch.count) rows") {
-      [step] arguments in
-      let parts = batch.parts(arguments)
-      return [step.train(parts.inputs, parts.labels, parts.sampleWeights)]
+    if step.state.runsEagerly {
+      return trainEagerly(batch.inputs, batch.labels, batch.sampleWeights) != nil
     }
-    for (position, tensor) in tensors.enumerated() {
+    return run(program(batch, probe: nil), batch)
+  }
+
+  /// The same with its measurements; nil: the loss wasn't finite.
+  func trainMeasured(_ batch: Batch, step number: Int) throws -> GradientSample? {
+    try check(batch)
+    if step.state.runsEagerly {
+      let probe = StepProbe()
+      guard let results = trainEagerly(batch.inputs, batch.labels, batch.sampleWeights, probe: probe) else {
+        return nil
+      }
+      return probe.sample(step: number, loss: results[0].item(), results[1].floats)
+    }
+    let types = batch.tensors.map(\.type)
+    let entry =
+      measured[types]
+      ?? {
+        let probe = StepProbe()
+        return (program(batch, probe: probe), probe)
+      }()
+    measured[types] = entry
+    return run(entry.program, batch) ? Self.sample(entry, step: number) : nil
+  }
+
+  private func program(_ batch: Batch, probe: StepProbe?) -> Program {
+    var key = batch.key(.train, step.classWeights)
+    key.probe = probe.map { ObjectIdentifier($0) }
+    return model.programs.program(key, name: "training step of \(batch.count) rows") { [step] arguments in
+      let parts = batch.parts(arguments)
+      return step.train(parts.inputs, parts.labels, parts.sampleWeights, probe: probe)
+    }
+  }
+
+  private func run(_ program: Program, _ batch: Batch) -> Bool {
+    for (position, tensor) in batch.tensors.enumerated() {
       tensor.withUnsafeBytes { program.setInput(position, to: $0) }
     }
     if program.run() { return true }
@@ -150,7 +222,8 @@ final class StepRunner {
     return false
   }
 
-  private func check(_ batch: Batch) throws {
+  /// Sees to it that there are weights for batches such as this, and checks its numbers.
+  func check(_ batch: Batch) throws {
     _ = try DataChecks.count(
       batch.inputs.map { Column($0) }, batch.labels.map { Column($0) }, batch.sampleWeights.map { Column($0) }
     )

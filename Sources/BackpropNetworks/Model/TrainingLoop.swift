@@ -16,10 +16,12 @@ struct TrainingLoop {
   var stepsPerEpoch: Int?
   var validationBatchSize: Int?
   var validationFrequency = 1
+  var resumption: (any TrainingStateSource)?
 
   private var all: [Callback] = []
   private var observers: [Callback] = []
-  private var stepCount = 0
+  private var allMonitors: [GradientMonitor] = []
+  private var progress: TrainingProgress!
 
   init(_ model: Model, _ rows: TrainingRows) {
     self.model = model
@@ -30,10 +32,18 @@ struct TrainingLoop {
     let state = try model.requireCompiled(for: "fit")
     try checkArguments()
     model.stopTraining = false
+    model.isInterrupted = false
     let history = History()
     all = [history] + callbacks + (ProgressBar.make(verbose).map { [$0] } ?? [])
+    all = all.filter { !$0.savesTrainingState } + all.filter(\.savesTrainingState)
     observers = all.filter(\.observesBatches)
-    defer { for callback in all { callback.model = nil } }
+    allMonitors = all.compactMap { $0 as? GradientMonitor }
+    defer {
+      for callback in all {
+        callback.model = nil
+        callback.progress = nil
+      }
+    }
     switch rows {
     case .memory(let inputs, let labels, let sampleWeights):
       let memory = try MemoryRows(inputs, labels, sampleWeights)
@@ -77,28 +87,52 @@ struct TrainingLoop {
     try checkValidation()
     let order = RowOrder(count: memory.range.count, seed: shuffles ? model.seed : nil)
     let steps = (order.count + batchSize - 1) / batchSize
-    try runEpochs(steps: min(steps, stepsPerEpoch ?? steps), runner, kept) { loop, epoch in
-      try loop.runEpoch(epoch, order.rows(epoch: epoch), runner)
+    let data = TrainingState.DataOrder(
+      rows: order.count, batchSize: batchSize, seed: model.seed, shuffles: shuffles)
+    try runEpochs(steps: min(steps, stepsPerEpoch ?? steps), runner, kept, data) { loop, epoch, done in
+      try loop.runEpoch(epoch, order.rows(epoch: epoch), from: done, runner)
     }
   }
 
-  private mutating func runEpoch(_ epoch: Int, _ rows: [Int32], _ runner: StepRunner) throws {
+  private mutating func runEpoch(_ epoch: Int, _ rows: [Int32], from done: Int, _ runner: StepRunner) throws {
     let limit = stepsPerEpoch ?? .max
     try rows.withUnsafeBufferPointer { rows in
-      var start = 0
-      var batch = 0
+      var batch = done
+      var start = done * batchSize
       while start < rows.count, batch < limit, !model.stopTraining {
         let end = min(start + batchSize, rows.count)
         try begin(batch)
-        if !runner.train(UnsafeBufferPointer(rebasing: rows[start..<end])) {
-          throw runner.trainingError(step: stepCount + 1, epoch: epoch + 1)
+        if !train(UnsafeBufferPointer(rebasing: rows[start..<end]), runner) {
+          try fail(runner.trainingError(step: progress.stepCount + 1, epoch: epoch + 1))
+          return
         }
-        stepCount += 1
         try finish(batch)
         start = end
         batch += 1
       }
     }
+  }
+
+  /// One step, measured where somebody asked for that.
+  private func train(_ rows: UnsafeBufferPointer<Int32>, _ runner: StepRunner) -> Bool {
+    let monitors = monitors
+    if monitors.isEmpty { return runner.train(rows) }
+    guard let sample = runner.trainMeasured(rows, step: progress.stepCount + 1) else { return false }
+    for monitor in monitors { monitor.take(sample) }
+    return true
+  }
+
+  private func train(_ batch: Batch, _ runner: StepRunner) throws -> Bool {
+    let monitors = monitors
+    if monitors.isEmpty { return try runner.train(batch) }
+    guard let sample = try runner.trainMeasured(batch, step: progress.stepCount + 1) else { return false }
+    for monitor in monitors { monitor.take(sample) }
+    return true
+  }
+
+  /// Those that measure the coming step.
+  private var monitors: [GradientMonitor] {
+    allMonitors.isEmpty ? [] : allMonitors.filter { $0.measures(after: progress.stepCount) }
   }
 
   // MARK: Batches
@@ -107,13 +141,21 @@ struct TrainingLoop {
     let runner = try StepRunner(model, classWeight: classWeight)
     let steps = dataset.batchCount.map { min($0, stepsPerEpoch ?? $0) } ?? stepsPerEpoch
     let limit = stepsPerEpoch ?? .max
-    try runEpochs(steps: steps, runner, nil) { loop, epoch in
+    let data = TrainingState.DataOrder(rows: nil, batchSize: nil, seed: model.seed, shuffles: shuffles)
+    let first: (Int) throws -> Void = { epoch in
+      // Weights to put a checkpoint's numbers into are made by the first batch.
+      if let batch = try dataset.batches(epoch: epoch).nextBatch() { try runner.check(batch) }
+    }
+    try runEpochs(steps: steps, runner, nil, data, prepare: first) { loop, epoch, done in
       let batches = try dataset.batches(epoch: epoch)
       var number = 0
+      while number < done, try batches.nextBatch() != nil { number += 1 }
       while number < limit, !loop.model.stopTraining, let batch = try batches.nextBatch() {
         try loop.begin(number)
-        if try !runner.train(batch) { throw runner.trainingError(step: loop.stepCount + 1, epoch: epoch + 1) }
-        loop.stepCount += 1
+        if try !loop.train(batch, runner) {
+          try loop.fail(runner.trainingError(step: loop.progress.stepCount + 1, epoch: epoch + 1))
+          return
+        }
         try loop.finish(number)
         number += 1
       }
@@ -125,25 +167,55 @@ struct TrainingLoop {
 
   // MARK: Epochs
 
+  /// `body` runs the steps of an epoch, but for those that are done.
   private mutating func runEpochs(
-    steps: Int?, _ runner: StepRunner, _ kept: MemoryRows?, _ body: (inout TrainingLoop, Int) throws -> Void
+    steps: Int?, _ runner: StepRunner, _ kept: MemoryRows?, _ data: TrainingState.DataOrder,
+    prepare: (Int) throws -> Void = { _ in }, _ body: (inout TrainingLoop, Int, Int) throws -> Void
   ) throws {
+    progress = TrainingProgress(model, all, data)
+    let resumed = try stateToResume(data)
     for callback in all {
       callback.model = model
-      callback.parameters = TrainingParameters(epochs: epochs, steps: steps)
+      callback.progress = progress
+      callback.parameters = TrainingParameters(epochs: epochs, steps: steps, resumedFrom: resumed?.position)
     }
     for callback in all { try callback.onTrainBegin() }
+    let start = resumed?.position ?? TrainingState.Position(epoch: initialEpoch)
+    if let resumed {
+      try prepare(start.epoch)
+      // In the middle of an epoch the callbacks' hooks for its beginning come first: then all that they do is undone.
+      if start.step == 0 { try progress.restore(resumed) }
+      if start.step == 0 && resumed.isFinished { model.stopTraining = true }
+    }
     var logs = Logs()
-    for epoch in initialEpoch..<max(epochs, initialEpoch) {
+    let first = model.stopTraining ? epochs : start.epoch
+    for epoch in first..<max(epochs, first) {
       runner.resetTrackers()
+      progress.position = TrainingState.Position(epoch: epoch)
       for callback in all { try callback.onEpochBegin(epoch) }
-      try body(&self, epoch)
+      let done = epoch == start.epoch ? start.step : 0
+      if done > 0, let resumed { try progress.restore(resumed) }
+      try body(&self, epoch, done)
       logs = runner.logs
+      progress.isInsideEpoch = model.stopTraining
       if !model.stopTraining, (epoch + 1) % validationFrequency == 0 { try validate(kept, &logs) }
+      if !progress.isInsideEpoch { progress.position = TrainingState.Position(epoch: epoch + 1) }
       for callback in all { try callback.onEpochEnd(epoch, logs) }
       if model.stopTraining { break }
     }
     for callback in all { try callback.onTrainEnd(logs) }
+  }
+
+  /// What to go on from: given to `fit`, or kept by a callback.
+  private func stateToResume(_ data: TrainingState.DataOrder) throws -> TrainingState? {
+    let sources = [resumption].compactMap { $0 } + callbacks.compactMap { $0 as? any TrainingStateSource }
+    for source in sources {
+      guard let state = try source.trainingState() else { continue }
+      try state.checkOrder(data)
+      if let difference = state.difference(from: .current) { source.warn(difference) }
+      return state
+    }
+    return nil
   }
 
   /// What evaluation would find after an epoch is found before it.
@@ -170,12 +242,21 @@ struct TrainingLoop {
     for (name, value) in results { logs["val_\(name)"] = value }
   }
 
+  /// Ends training where somebody asked for that, or throws.
+  private func fail(_ error: TrainingError) throws {
+    guard let guardian = callbacks.lazy.compactMap({ $0 as? TerminateOnNaN }).first else { throw error }
+    guardian.error = error
+    model.stopTraining = true
+  }
+
   private func begin(_ batch: Int) throws {
     if observers.isEmpty { return }
     for callback in observers { try callback.onTrainBatchBegin(batch) }
   }
 
   private func finish(_ batch: Int) throws {
+    progress.stepCount += 1
+    progress.position.step = batch + 1
     if observers.isEmpty { return }
     for callback in observers { try callback.onTrainBatchEnd(batch) { model.currentLogs } }
   }

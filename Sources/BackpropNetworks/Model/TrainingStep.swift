@@ -7,10 +7,14 @@ struct TrainingStep: Sendable {
   /// [classes]: what each class counts.
   var classWeights: Tensor?
 
-  /// Forward, loss, backward, update, counters. Gives the loss, a scalar; writes nothing when it isn't finite.
-  func train(_ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?) -> Tensor {
+  /// Forward, loss, backward, update, counters. Gives the loss, a scalar, and behind it what a probe measured; writes
+  /// nothing when the loss isn't finite.
+  func train(
+    _ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?, probe: StepProbe? = nil
+  ) -> [Tensor] {
     let weights = model.trainableWeights
-    let context = CallContext(isTraining: true, random: model.random)
+    var context = CallContext(isTraining: true, random: model.random)
+    if let probe { context.observer = { probe.observe($0, $1) } }
     let sampleWeights = combined(sampleWeights, labels.first)
     let predictions = Box<Tensor>()
     var (loss, gradients) = valueAndGradient(at: weights.map(\.variable)) {
@@ -22,14 +26,19 @@ struct TrainingStep: Sendable {
     if let scale = state.optimizer.options.lossScaleFactor { loss = loss / scale }
     if let tracer = VariableScopes.tracer {
       tracer.guardFinite(loss)
+      probe?.note(weights)
       state.optimizer.apply(gradients, to: weights)
     } else if loss.item().isFinite {
+      probe?.note(weights)
       state.optimizer.applyEagerly(gradients, to: weights)
     } else {
-      return loss
+      return [loss]
     }
     count(loss, inputs, labels, predictions.value!, sampleWeights)
-    return loss
+    guard let probe else { return [loss] }
+    return [
+      loss, probe.measurements(model, weights, gradients, scale: state.optimizer.options.lossScaleFactor),
+    ]
   }
 
   /// Forward, loss, counters.

@@ -197,6 +197,17 @@ open class Optimizer: @unchecked Sendable {
     return Tensor.select(overwrites, moved, parameter)
   }
 
+  /// Gives the weights their averages and keeps what they held in the averages' place; once more, and all is as before.
+  func exchangeAverages(with weights: [Weight]) {
+    build(weights)
+    for weight in weights {
+      guard let average = state.withLock({ $0[weight] }).average else { continue }
+      let value = weight.variable.stored
+      weight.variable.store(average.stored)
+      average.store(value)
+    }
+  }
+
   /// After the last batch of `fit`: with `useEMA` the weights become their averages.
   package func finalize(_ weights: [Weight]) {
     guard options.useEMA else { return }

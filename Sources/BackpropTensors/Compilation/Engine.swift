@@ -19,6 +19,9 @@ public enum Threads {
       chosen.store(newValue, ordering: .relaxed)
     }
   }
+
+  /// What the library's own kernels were built for and run with here: `x86-64-v4`, `x86-64-v3` or `default`.
+  public static var instructionSet: String { String(cString: ck_instruction_set()) }
 }
 
 /// Where kernels that use several threads run.
