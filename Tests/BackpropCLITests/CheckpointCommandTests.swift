@@ -39,13 +39,16 @@ struct CheckpointCommandTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: path("run")) == ["training.safetensors"])
   }
 
-  @Test("kill -9 at random moments: whatever there is loads, and the run ends with the same bits")
-  func kills() throws {
+  @Test(
+    "kill -9 at random moments: whatever there is loads, and the run ends with the same bits",
+    arguments: ["1", "2"])
+  func kills(threads: String) throws {
     let folder = try TemporaryFolder()
     func path(_ name: String) -> String { folder.url.appendingPathComponent(name).path }
-    #expect(try backprop(Self.options + ["--output", path("whole.keras")]).status == 0)
+    let options = Self.options + ["--threads", threads]
+    #expect(try backprop(options + ["--output", path("whole.keras")]).status == 0)
     let arguments =
-      Self.options + [
+      options + [
         "--checkpoint", path("run"), "--checkpoint-steps", "1", "--resume", "--output", path("resumed.keras"),
       ]
     var random = SystemRandomNumberGenerator()

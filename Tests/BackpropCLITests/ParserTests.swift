@@ -101,7 +101,10 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--dropout", "-0.1"], "--dropout: expected a number from 0 up to, but not including, 1, got '-0.1'"),
     (["--threads", "0"], "--threads: expected a whole number of at least 1, got '0'"),
     (["--optimizer", "adm"], "--optimizer: unknown value 'adm'; did you mean 'adam'?"),
-    (["--optimizer", "x"], "--optimizer: expected one of sgd, adam, adamw, rmsprop, adagrad, got 'x'"),
+    (
+      ["--optimizer", "x"],
+      "--optimizer: expected one of \(OptimizerName.choices.joined(separator: ", ")), got 'x'"
+    ),
     (["--activation", "rleu"], "--activation: unknown value 'rleu'; did you mean 'relu'?"),
     (["--log", "jason"], "--log: unknown value 'jason'; did you mean 'json'?"),
     (

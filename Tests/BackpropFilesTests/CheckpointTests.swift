@@ -67,11 +67,8 @@ struct CheckpointTests {
 
   @Test(
     "a run that is killed after any step and started again ends as one that wasn't, bit for bit",
-    arguments: [false, true], [1, 2])
-  func resume(stream: Bool, threads: Int) throws {
-    let before = Threads.count
-    Threads.count = threads
-    defer { Threads.count = before }
+    arguments: [false, true])
+  func resume(stream: Bool) throws {
     let reference = try Self.model()
     let history = try Self.fit(reference, stream: stream, [])
     for step in [1, 2, 6, 7, 8, 13, 14, 20, 21, 27] {

@@ -16,9 +16,7 @@ struct CompletionsCommand: Command {
     """
   ]
   static let examples = [
-    Example(
-      "backprop completions bash > ~/.local/share/bash-completion/completions/backprop",
-      "for every bash from now on"),
+    Example("backprop completions bash > completions.bash", "for bash; read it from ~/.bashrc with source"),
     Example(
       "backprop completions zsh > ~/.zfunc/_backprop", "for zsh, with ~/.zfunc in fpath before compinit"),
   ]
