@@ -159,6 +159,7 @@ struct InteropTests {
     let model = Sequential([adapted, Dense(2)], name: "adapted")
     try model.compile(optimizer: Adafactor(), loss: .logCosh, metrics: [.cosineSimilarity()])
     try save(model, "ours-adapted", wave([8, 3]), wave([8, 2]))
+  }
 
   @Test("weights alone, in every form")
   func weights() throws {
