@@ -171,13 +171,15 @@ static panel panel_of(const ck_matmul *p, int64_t index) {
 
 static inline int64_t panel_count(int64_t n) { return ceil_div(n, CK_MATMUL_COLUMNS); }
 
-static void pack_needed(const ck_matmul *p) {
-  const int64_t panels = panel_count(p->n);
-  for (int64_t index = p->transpose_b ? 0 : p->n / CK_MATMUL_COLUMNS; index < panels; index++) {
-    const int64_t first = index * CK_MATMUL_COLUMNS;
-    float *packed = p->transpose_b ? p->packed + index * p->k * CK_MATMUL_COLUMNS : p->packed;
-    pack_columns(packed, p, first, least(CK_MATMUL_COLUMNS, p->n - first));
-  }
+static void pack_panel(const ck_matmul *p, int64_t index) {
+  if (!p->transpose_b && index < p->n / CK_MATMUL_COLUMNS) return;
+  const int64_t first = index * CK_MATMUL_COLUMNS;
+  float *packed = p->transpose_b ? p->packed + index * p->k * CK_MATMUL_COLUMNS : p->packed;
+  pack_columns(packed, p, first, least(CK_MATMUL_COLUMNS, p->n - first));
+}
+
+static void pack_panels(const ck_matmul *p) {
+  for (int64_t index = 0; index < panel_count(p->n); index++) pack_panel(p, index);
 }
 
 // MARK: The product
@@ -253,6 +255,8 @@ static void multiply_units(void *context, int64_t begin, int64_t end) {
   const ck_matmul *p = job->product;
   for (int64_t unit = begin; unit < end; unit++) {
     const span rows = rows_of(job, unit % job->row_blocks);
+    // A panel that one unit reads is packed by the thread that reads it.
+    if (job->row_blocks == 1) pack_panel(p, unit);
     multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true,
       p->c + rows.first * p->n + unit / job->row_blocks * CK_MATMUL_COLUMNS, p->n);
   }
@@ -323,10 +327,10 @@ static void add_parts(const ck_matmul *p, const float *parts, int64_t count) {
 
 CK_KERNEL(ck_matmul_run) {
   const ck_matmul *p = context;
-  pack_needed(p);
   // A quarter of a million multiply-adds a piece: about 4 µs, enough to pay for handing it over.
   const int64_t piece = 1 << 18;
   if (p->program) {
+    pack_panels(p);
     program_plan fresh;
     const int64_t width = p->n <= 2 * CK_MATMUL_WIDTH ? p->n : CK_MATMUL_WIDTH;
     matmul_job job = cut_rows(p, most(1, least(CK_MATMUL_BLOCK / width, piece / most(p->k * width, 1))));
@@ -337,6 +341,7 @@ CK_KERNEL(ck_matmul_run) {
   }
   const int64_t parts = ck_matmul_parts(p->m, p->k, p->n, p->transpose_b);
   if (parts > 1) {
+    pack_panels(p);
     matmul_job job = {.product = p, .sums = p->packed};
     if (p->n % CK_MATMUL_COLUMNS != 0) job.sums += p->k * CK_MATMUL_COLUMNS;
     ck_parallel_for(parts, 1, multiply_parts, &job);
@@ -344,6 +349,7 @@ CK_KERNEL(ck_matmul_run) {
     return;
   }
   matmul_job job = cut_rows(p, most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1)));
+  if (job.row_blocks > 1) pack_panels(p);
   const int64_t units = job.row_blocks * panel_count(p->n);
   // Fewer than two pieces' worth: not worth a second thread.
   const bool small = p->m * p->n * p->k < piece / 2;

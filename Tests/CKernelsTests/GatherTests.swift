@@ -39,6 +39,29 @@ extension Kernels {
       }
     }
 
+    @Test("into parts", arguments: [(64, 784), (130, 2000), (3, 5)])
+    func parts(count: Int, row: Int) {
+      let rows = 70
+      let src = Memory((0..<rows * row).map { UInt8(truncatingIfNeeded: $0 &* 29 &+ $0 / 241) })
+      let indices = (0..<count).map { ($0 * 31 + 5) % rows }
+      let index = Memory(indices.map(Int32.init))
+      let expected = indices.flatMap { i in (0..<row).map { Float(src.pointer[i * row + $0]) } }
+      forEachInstructionSet { set in
+        let (one, two) = onOneAndTwoThreads {
+          let dst = Memory<Float>(repeating: -1, count: count * row)
+          var gather = ck_gather(
+            dst: dst.pointer, src: src.pointer, index: index.pointer, dst_dtype: Int32(CK_F32.rawValue),
+            src_dtype: Int32(CK_U8.rawValue), index_dtype: Int32(CK_I32.rawValue), count: Int64(count),
+            row: Int64(row), src_rows: Int64(rows), scale: 1, shift: 0, in_parts: true, failed: nil)
+          ck_gather_run(&gather)
+          keep(src, index)
+          #expect(dst.isIntact)
+          return dst.values
+        }
+        #expect(one == two && one == parted(expected, rows: count, columns: row), "\(set)")
+      }
+    }
+
     @Test("an index out of range is reported and leaves zeros", arguments: [Int64(-1), 4, .max, .min])
     func outOfRange(bad: Int64) {
       let src = Memory<Float>([1, 2, 3, 4, 5, 6, 7, 8]), dst = Memory<Float>(repeating: 9, count: 6)

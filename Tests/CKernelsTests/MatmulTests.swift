@@ -46,6 +46,15 @@ private struct Operands {
   }
 }
 
+/// The first part's columns of every row, then the next part's.
+func parted<Element>(_ values: [Element], rows: Int, columns: Int) -> [Element] {
+  let count = Int(ck_gather_part_count(Int64(columns)))
+  let length = ((columns + count - 1) / count + 15) / 16 * 16
+  return stride(from: 0, to: columns, by: length).flatMap { first in
+    (0..<rows).flatMap { values[($0 * columns + first)..<($0 * columns + min(first + length, columns))] }
+  }
+}
+
 private let sizes: [(m: Int, n: Int, k: Int)] = [
   (1, 1, 1), (2, 3, 4), (7, 5, 9), (8, 16, 8), (8, 32, 1), (9, 33, 17), (64, 10, 64), (64, 64, 10),
   (33, 70, 45),
@@ -127,6 +136,36 @@ extension Kernels {
               return
             }
           }
+        }
+      }
+    }
+
+    @Test(
+      "a left operand in parts gives the same bits as one in rows",
+      arguments: [(64, 64, 784), (784, 64, 64), (1000, 40, 33), (5, 300, 2000)])
+    func parts(m: Int, n: Int, k: Int) {
+      for transposeA in [false, true] {
+        let product = Product(m: m, n: n, k: k, transposeA: transposeA)
+        if !transposeA, ck_matmul_part_count(Int64(m), Int64(k), Int64(n), false) < 2 { continue }
+        let operands = Operands(product, seed: 23)
+        let columns = transposeA ? m : k
+        let inParts = Memory(parted(operands.a.values, rows: m * k / columns, columns: columns))
+        forEachInstructionSet { set in
+          let (one, two) = onOneAndTwoThreads {
+            let rows = Memory<Float>(repeating: 7, count: m * n),
+              parts = Memory<Float>(repeating: 8, count: m * n)
+            let packed = scratch(product)
+            var arguments = operands.arguments(product, into: rows, packed: packed)
+            ck_matmul_run(&arguments)
+            arguments.a = UnsafePointer(inParts.pointer)
+            arguments.a_in_parts = true
+            arguments.c = parts.pointer
+            ck_matmul_run(&arguments)
+            keep(inParts)
+            #expect(parts.isIntact)
+            return [rows.values, parts.values]
+          }
+          #expect(one[0] == one[1] && one == two, "\(product) on \(set)")
         }
       }
     }

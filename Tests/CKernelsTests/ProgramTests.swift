@@ -166,6 +166,39 @@ extension Kernels {
       #expect(abs(Double(total.pointer[0]) / expected - 1) < 1e-6)
     }
 
+    @Test("a program that runs again reads its numbers anew") func kept() {
+      let count = 777
+      var numbers = Numbers(seed: 5)
+      let x = Memory(numbers.take(count)), y = Memory(numbers.take(count))
+      let scale = Memory<Float>([0]), constant = Memory<Float>(repeating: 0, count: count)
+      forEachInstructionSet { set in
+        let result = Memory<Float>(repeating: 0, count: count)
+        withProgram(
+          dims: [count],
+          inputs: [Operand(x, [1]), Operand(y, [1]), Operand(scale, [0]), Operand(constant, [1])],
+          instructions: [
+            // (x · s + y) · (s² + 1) + s, blended with x: the number as a factor, as an addend, and what follows from it.
+            instruction(CK_SQUARE, 4, 2), instruction(CK_ADD_I, 5, 4, immediate: 1),
+            instruction(CK_MULADD, 6, 0, 2, 1), instruction(CK_MULADD, 7, 6, 5, 2),
+            instruction(CK_LERP_I, 8, 7, 0, immediate: 0.25), instruction(CK_SUB, 9, 8, 3),
+          ],
+          outputs: [Output(operand: Operand(result, [1]), register: 9)]
+        ) { program in
+          for value: Float in [0, 0.5, 0.5, -2, 0] {
+            scale.pointer[0] = value
+            ck_program_run(program)
+            let s = Double(value)
+            for i in 0..<count {
+              let sum = (Double(x.pointer[i]) * s + Double(y.pointer[i])) * (s * s + 1) + s
+              let expected = sum + 0.25 * (Double(x.pointer[i]) - sum)
+              #expect(abs(Double(result.pointer[i]) - expected) < 1e-5, "\(set), s = \(value), element \(i)")
+            }
+          }
+        }
+        #expect(result.isIntact)
+      }
+    }
+
     @Test("everything uniform, rank 0, and nothing at all") func degenerate() {
       let a = Memory<Float>([3]), y = Memory<Float>([0])
       runProgram(
