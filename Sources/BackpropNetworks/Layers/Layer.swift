@@ -20,6 +20,8 @@ import Synchronization
 open class Layer: @unchecked Sendable {
   private struct State: Sendable {
     var name: String?
+    /// Whether the name was chosen by the user, not by a container.
+    var isNamed = false
     var path: String?
     var trainable = true
     var isBuilt = false
@@ -36,7 +38,7 @@ open class Layer: @unchecked Sendable {
   public let dtype: DType
 
   public init(name: String? = nil, trainable: Bool = true, dtype: DType = .float32) {
-    state = Mutex(State(name: name, trainable: trainable))
+    state = Mutex(State(name: name, isNamed: name != nil, trainable: trainable))
     self.dtype = dtype
   }
 
@@ -70,6 +72,18 @@ open class Layer: @unchecked Sendable {
   open class var className: String { String(describing: self) }
   public final var className: String { Swift.type(of: self).className }
 
+  // MARK: Masks
+
+  /// Whether the steps that count in the input are those that count in the result. Where it is false and
+  /// ``outputMasks(_:of:)`` says nothing else, the result has no mask.
+  open var supportsMasking: Bool { false }
+
+  /// The masks of the results of a call; `inputs` carry theirs.
+  open func outputMasks(_ results: [Tensor], of inputs: [Tensor]) -> [Tensor?] {
+    let mask = supportsMasking ? inputs.lazy.compactMap(\.mask).first : nil
+    return results.map { _ in mask }
+  }
+
   // MARK: Names
 
   /// Keras' name: `dense`; a container makes it unique among its layers: `dense_1`.
@@ -87,6 +101,30 @@ open class Layer: @unchecked Sendable {
       if state.name == nil { state.name = name }
       if state.path == nil { state.path = "\(parent)/\(state.name!)" }
     }
+  }
+
+  /// Whether the user chose the name.
+  var isNamed: Bool { state.withLock { $0.isNamed } }
+
+  /// Gives the layer a name in place of one that wasn't chosen by the user, and its weights paths below it.
+  func rename(_ name: String) {
+    let weights = state.withLock { state in
+      state.name = name
+      state.path = name
+      return state.weights
+    }
+    for weight in weights { weight.path = "\(name)/\(weight.name)" }
+    for layer in sublayers { layer.move(below: name) }
+  }
+
+  private func move(below parent: String) {
+    let path = "\(parent)/\(name)"
+    let weights = state.withLock { state in
+      state.path = path
+      return state.weights
+    }
+    for weight in weights { weight.path = "\(path)/\(weight.name)" }
+    for layer in sublayers { layer.move(below: path) }
   }
 
   // MARK: Weights
@@ -109,7 +147,7 @@ open class Layer: @unchecked Sendable {
     }
     let weight = Weight(
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
-      constraint: constraint, trainable: trainable)
+      constraint: constraint, trainable: trainable, isProvisional: SymbolicCall.isActive)
     state.withLock { $0.weights.append(weight) }
     return weight
   }
@@ -252,7 +290,10 @@ open class Layer: @unchecked Sendable {
   /// The results for several inputs; builds the layer first where that wasn't done.
   public final func callAsFunction(_ inputs: [Tensor], _ context: CallContext = .inference) -> [Tensor] {
     do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
-    let results = call(inputs, context)
+    var inputs = inputs
+    let inner = context.entering(&inputs)
+    var results = call(inputs, inner)
+    for (position, mask) in outputMasks(results, of: inputs).enumerated() { results[position].mask = mask }
     context.observer?(self, results)
     return results
   }

@@ -18,7 +18,37 @@ package enum LayerRegistry {
       LayerClass(Flatten()),
       LayerClass(Reshape([1]), required: ["target_shape"]),
       LayerClass(Rescaling(1), required: ["scale"]),
-    ] + images + preprocessing
+    ] + composed + images + preprocessing
+
+  /// Of the layers made of other operations than Dense's.
+  private static let composed: [LayerClass] = [
+    LayerClass(Add()),
+    LayerClass(Subtract()),
+    LayerClass(Multiply()),
+    LayerClass(Average()),
+    LayerClass(Maximum()),
+    LayerClass(Minimum()),
+    LayerClass(Concatenate()),
+    LayerClass(Dot(axes: -1), required: ["axes"]),
+    LayerClass(EinsumDense("ab,bc->ac", outputShape: [1]), required: ["equation", "output_shape"]),
+    LayerClass(Identity()),
+    LayerClass(BatchNormalization()),
+    LayerClass(LayerNormalization()),
+    LayerClass(GroupNormalization()),
+    LayerClass(RMSNormalization()),
+    LayerClass(UnitNormalization()),
+    LayerClass(SpectralNormalization(Dense(1)), required: ["layer"]),
+    LayerClass(SpatialDropout1D(0), required: ["rate"], hasTrainable: false),
+    LayerClass(SpatialDropout2D(0), required: ["rate"], hasTrainable: false),
+    LayerClass(SpatialDropout3D(0), required: ["rate"], hasTrainable: false),
+    LayerClass(GaussianDropout(0), required: ["rate"]),
+    LayerClass(GaussianNoise(0), required: ["stddev"]),
+    LayerClass(AlphaDropout(0), required: ["rate"]),
+    LayerClass(ActivityRegularization()),
+    LayerClass(Embedding(1, 1), required: ["input_dim", "output_dim"]),
+    LayerClass(Masking()),
+    LayerClass(TimeDistributed(Dense(1)), required: ["layer"]),
+  ]
 
   private static let images: [LayerClass] = [
     LayerClass(Conv1D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
@@ -143,5 +173,18 @@ package struct LayerClass: Sendable {
   private static func encoded(_ layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     let data = try KerasJSON.encode(layer.configuration)
     return try JSONDecoder().decode([String: ConfigValue].self, from: data)
+  }
+
+  /// The same with name, dtype and whether it is trained; nil for a layer that files can't name.
+  package static func fullConfig(of layer: Layer) throws -> [String: ConfigValue]? {
+    guard let configured = layer as? any ConfigurableLayer,
+      let known = try? LayerRegistry.named(layer.className)
+    else { return nil }
+    var config = try config(of: configured)
+    config["name"] = .string(layer.name)
+    // An input's configuration has a dtype of its own.
+    if config["dtype"] == nil { config["dtype"] = .string(layer.dtype.rawValue) }
+    if known.hasTrainable { config["trainable"] = .bool(layer.trainable) }
+    return config
   }
 }

@@ -21,6 +21,8 @@ public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(axis: axis), name: name)
   }
 
+  public override var supportsMasking: Bool { true }
+
   private var axes: [Int] { configuration.axis.values }
 
   public override func check(_ inputs: [Shape]) throws {
