@@ -46,8 +46,15 @@ struct KerasConfigObject {
   /// Layers that would run code from the file, or open others.
   private static let refused = ["Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"]
 
+  /// Operations on tensors that are layers too: `x + y` in Keras' code.
+  private static let operations = ["Add", "Subtract", "Multiply", "Maximum", "Minimum"]
+
   /// What the registry knows of this class.
   func registered() throws -> LayerClass {
+    if fields["module"]?.text?.hasPrefix("keras.src.ops") == true, !Self.operations.contains(className) {
+      throw failure(
+        "layers", "the operation \(className)", advice: "use a layer in its place before saving the model")
+    }
     guard !Self.refused.contains(className) else {
       throw failure("layers without code of their own", "a \(className), whose code would have to be run")
     }

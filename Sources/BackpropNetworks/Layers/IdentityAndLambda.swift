@@ -17,6 +17,8 @@ public final class Identity: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override var supportsMasking: Bool { true }
 
+  public override var inputCounts: ClosedRange<Int> { 1...Int.max }
+
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] { inputs }
 }
 

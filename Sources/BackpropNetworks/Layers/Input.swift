@@ -50,6 +50,8 @@ public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
   /// The sizes of one sample, nil where they are open.
   public var sizes: [Int?] { Array(configuration.batchShape.dropFirst()) }
 
+  package override class var savesTrainable: Bool { false }
+
   /// The one call of an input layer.
   let symbol = SymbolCell()
 

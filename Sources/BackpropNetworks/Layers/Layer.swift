@@ -68,6 +68,9 @@ open class Layer: @unchecked Sendable {
     return [call(inputs[0], context)]
   }
 
+  /// Whether Keras' constructor takes `trainable`.
+  package class var savesTrainable: Bool { true }
+
   /// Keras' class name.
   open class var className: String { String(describing: self) }
   public final var className: String { Swift.type(of: self).className }
@@ -102,6 +105,9 @@ open class Layer: @unchecked Sendable {
       if state.path == nil { state.path = "\(parent)/\(state.name!)" }
     }
   }
+
+  /// A layer of a functional model stands below nothing, as Keras has it.
+  func settlePath() { state.withLock { state in if state.path == nil { state.path = state.name } } }
 
   /// Whether the user chose the name.
   var isNamed: Bool { state.withLock { $0.isNamed } }
@@ -147,7 +153,8 @@ open class Layer: @unchecked Sendable {
     }
     let weight = Weight(
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
-      constraint: constraint, trainable: trainable, isProvisional: SymbolicCall.isActive)
+      constraint: constraint, trainable: trainable,
+      isProvisional: SymbolicCall.isActive && WeightBudget.current == nil)
     state.withLock { $0.weights.append(weight) }
     return weight
   }
@@ -176,6 +183,38 @@ open class Layer: @unchecked Sendable {
     }
     return found
   }
+
+  /// The layers in stored properties by the properties' names, where files keep them; those of an array together.
+  package var sublayersByProperty: [(property: String, layers: [Layer], isArray: Bool)] {
+    var found: [(property: String, layers: [Layer], isArray: Bool)] = []
+    var mirror: Mirror? = Mirror(reflecting: self)
+    while let level = mirror, level.subjectType != Layer.self {
+      for child in level.children {
+        guard let label = child.label else { continue }
+        let value = Mirror(reflecting: child.value)
+        let content: Any = value.displayStyle == .optional ? value.children.first?.value as Any : child.value
+        if let layer = content as? Layer {
+          found.append((KerasNaming.snake(label), [layer], false))
+        } else if let layers = content as? [Layer], !layers.isEmpty {
+          found.append((KerasNaming.snake(label), layers, true))
+        }
+      }
+      mirror = level.superclassMirror
+    }
+    return found
+  }
+
+  /// The variables that files keep for the layer itself, in Keras' order.
+  package var savedWeights: [Weight] {
+    let own = ownWeights
+    return own.filter(\.trainable) + own.filter { !$0.trainable }
+  }
+
+  /// How many inputs a call may have: what is asked before a layer is put into a graph.
+  open var inputCounts: ClosedRange<Int> { 1...1 }
+
+  /// Whether Keras is given several inputs as one list, as merging layers are; false: one after the other.
+  open var listsInputs: Bool { true }
 
   /// The layer's own weights, without its sublayers'.
   public var ownWeights: [Weight] { state.withLock { $0.weights } }

@@ -6,7 +6,7 @@ package enum LayerRegistry {
   /// One example of each, made with the defaults; keys without a default are named.
   package static let classes: [LayerClass] =
     [
-      LayerClass(Input([1]), required: ["batch_shape"], hasTrainable: false),
+      LayerClass(Input([1]), required: ["batch_shape"]),
       LayerClass(Dense(1), required: ["units"]),
       LayerClass(Activation(.linear), required: ["activation"]),
       LayerClass(ReLU()),
@@ -20,7 +20,7 @@ package enum LayerRegistry {
       LayerClass(Rescaling(1), required: ["scale"]),
     ] + composed + images + preprocessing
 
-  /// Of the layers made of other operations than Dense's.
+  /// Merging, normalisation, noise, sequences.
   private static let composed: [LayerClass] = [
     LayerClass(Add()),
     LayerClass(Subtract()),
@@ -38,9 +38,9 @@ package enum LayerRegistry {
     LayerClass(RMSNormalization()),
     LayerClass(UnitNormalization()),
     LayerClass(SpectralNormalization(Dense(1)), required: ["layer"]),
-    LayerClass(SpatialDropout1D(0), required: ["rate"], hasTrainable: false),
-    LayerClass(SpatialDropout2D(0), required: ["rate"], hasTrainable: false),
-    LayerClass(SpatialDropout3D(0), required: ["rate"], hasTrainable: false),
+    LayerClass(SpatialDropout1D(0), required: ["rate"]),
+    LayerClass(SpatialDropout2D(0), required: ["rate"]),
+    LayerClass(SpatialDropout3D(0), required: ["rate"]),
     LayerClass(GaussianDropout(0), required: ["rate"]),
     LayerClass(GaussianNoise(0), required: ["stddev"]),
     LayerClass(AlphaDropout(0), required: ["rate"]),
@@ -134,14 +134,15 @@ package struct LayerClass: Sendable {
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DType) throws -> Layer
 
-  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true)
-  {
+  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = []) {
     className = example.className
-    self.hasTrainable = hasTrainable
+    hasTrainable = Example.savesTrainable
     self.required = required
     let labels = Mirror(reflecting: example.configuration).children.compactMap(\.label)
     keys = Set(labels.map { KerasNaming.key($0) })
-    do { defaults = try Self.encoded(example) } catch { programmerError("\(className): \(error)") }
+    do {
+      defaults = try Self.$isMakingExamples.withValue(true) { try Self.encoded(example) }
+    } catch { programmerError("\(className): \(error)") }
     make = { config, name, trainable, dtype in
       let data = try JSONEncoder().encode(config)
       let configuration = try KerasJSON.decode(Example.Configuration.self, from: data)
@@ -162,10 +163,13 @@ package struct LayerClass: Sendable {
     return try make(defaults.merging(known) { $1 }, name, trainable, dtype)
   }
 
+  /// In force while the registry is made: an example with a layer inside can't look into it.
+  @TaskLocal private static var isMakingExamples = false
+
   /// The layer's configuration under Keras' keys; nil is written where the default is something.
   package static func config(of layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     var config = try encoded(layer)
-    guard let known = try? LayerRegistry.named(layer.className) else { return config }
+    guard !isMakingExamples, let known = try? LayerRegistry.named(layer.className) else { return config }
     for (key, value) in known.defaults where config[key] == nil && value != .null { config[key] = .null }
     return config
   }
@@ -175,16 +179,14 @@ package struct LayerClass: Sendable {
     return try JSONDecoder().decode([String: ConfigValue].self, from: data)
   }
 
-  /// The same with name, dtype and whether it is trained; nil for a layer that files can't name.
+  /// The same with name, dtype and whether it is trained; nil for a layer without a configuration.
   package static func fullConfig(of layer: Layer) throws -> [String: ConfigValue]? {
-    guard let configured = layer as? any ConfigurableLayer,
-      let known = try? LayerRegistry.named(layer.className)
-    else { return nil }
+    guard let configured = layer as? any ConfigurableLayer else { return nil }
     var config = try config(of: configured)
     config["name"] = .string(layer.name)
     // An input's configuration has a dtype of its own.
     if config["dtype"] == nil { config["dtype"] = .string(layer.dtype.rawValue) }
-    if known.hasTrainable { config["trainable"] = .bool(layer.trainable) }
+    if type(of: layer).savesTrainable { config["trainable"] = .bool(layer.trainable) }
     return config
   }
 }

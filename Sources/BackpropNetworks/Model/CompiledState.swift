@@ -3,8 +3,6 @@ import BackpropTensors
 /// What `compile` fixed.
 struct CompiledState: Sendable {
   struct ResolvedMetric: Sendable {
-    /// The key in logs: of a model with several outputs `class_accuracy`.
-    var name: String
     var state: MetricState
     var isWeighted: Bool
   }
@@ -36,7 +34,6 @@ struct CompiledState: Sendable {
     if heads == nil {
       var made = try makeHeads(predictions.count, outputNames)
       try assignLabels(labels.count, &made)
-      let single = made.count == 1
       let metrics = try values(self.metrics, made, "lists of metrics")
       let weighted = try values(weightedMetrics, made, "lists of weighted metrics")
       for position in made.indices {
@@ -44,8 +41,7 @@ struct CompiledState: Sendable {
         func resolved(_ metric: Metric, _ isWeighted: Bool) -> ResolvedMetric {
           let fitting = metric.fitting(
             loss: made[position].loss, labels: labels[label].shape, predictions: predictions[position].shape)
-          let name = single ? fitting.name : "\(made[position].name)_\(fitting.name)"
-          return ResolvedMetric(name: name, state: fitting.state(), isWeighted: isWeighted)
+          return ResolvedMetric(state: fitting.state(), isWeighted: isWeighted)
         }
         made[position].metrics =
           (metrics[position] ?? []).map { resolved($0, false) }
@@ -121,18 +117,22 @@ struct CompiledState: Sendable {
 
   // MARK: Logs
 
-  /// Loss first, then the losses of outputs, then the metrics.
-  private var named: [(name: String, state: MetricState)] {
+  private var trackers: [MetricState] {
     let heads = heads ?? []
-    return [("loss", lossTracker)] + heads.compactMap { head in head.lossTracker.map { ($0.name, $0) } }
-      + heads.flatMap { $0.metrics.map { ($0.name, $0.state) } }
+    return [lossTracker] + heads.compactMap(\.lossTracker) + heads.flatMap { $0.metrics.map(\.state) }
   }
 
-  func resetTrackers() { for tracker in named { tracker.state.reset() } }
+  func resetTrackers() { for tracker in trackers { tracker.reset() } }
 
+  /// Loss first, then the losses of outputs, then the metrics; of several outputs with their names: `class_accuracy`.
   var logs: Logs {
     var logs = Logs()
-    for tracker in named { logs[tracker.name] = tracker.state.result }
+    let heads = heads ?? []
+    for tracker in [lossTracker] + heads.compactMap(\.lossTracker) { logs[tracker.name] = tracker.result }
+    for head in heads {
+      let prefix = heads.count > 1 ? "\(head.name)_" : ""
+      for entry in head.metrics.flatMap(\.state.entries) { logs[prefix + entry.name] = entry.value }
+    }
     return logs
   }
 }

@@ -88,6 +88,8 @@ open class Functional: Model, @unchecked Sendable {
   /// In Keras' order: deepest first.
   public override var sublayers: [Layer] { graphLayers }
 
+  public override var inputCounts: ClosedRange<Int> { inputs.count...inputs.count }
+
   /// The names of the input layers.
   public var inputNames: [String] { inputs.map(\.call.layer.name) }
 
@@ -125,6 +127,7 @@ open class Functional: Model, @unchecked Sendable {
         throw ModelError(
           .argument, "two layers are named '\(layer.name)'; names of the layers of a model must differ")
       }
+      layer.settlePath()
     }
     var first: [ObjectIdentifier: Int] = [:]
     for call in order.calls {

@@ -134,6 +134,10 @@ extension Layer {
       return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
     }
     do {
+      if self is any ConfigurableLayer || self is Functional, !inputCounts.contains(inputs.count) {
+        let expected = inputCounts.upperBound == 1 ? "one input" : "\(inputCounts.lowerBound) inputs"
+        throw ModelError(.shape, at: path, "expected \(expected), got \(inputs.count)")
+      }
       let outputs = try symbolicTypes(inputs.map(\.type))
       var others: [TensorType]?
       if inputs.contains(where: { $0.call.others != nil }) {

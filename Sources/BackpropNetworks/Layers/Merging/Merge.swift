@@ -4,6 +4,8 @@ import BackpropTensors
 public class Merge: Layer, @unchecked Sendable {
   public override var supportsMasking: Bool { true }
 
+  public override var inputCounts: ClosedRange<Int> { inputCount.map { $0...$0 } ?? 1...Int.max }
+
   /// How many inputs it takes; nil: one or more.
   var inputCount: Int? { nil }
 

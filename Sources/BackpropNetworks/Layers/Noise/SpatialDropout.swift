@@ -23,6 +23,7 @@ public final class SpatialDropout1D: Layer, ConfigurableLayer, @unchecked Sendab
     self.init(configuration: Configuration(rate: rate, seed: seed), name: name)
   }
 
+  package override class var savesTrainable: Bool { false }
   public override var supportsMasking: Bool { true }
   public override func build(_ input: Shape) throws { try dropout.checkRate(path) }
   public override func check(_ inputs: [Shape]) throws { try dropout.check(inputs, path) }
@@ -53,6 +54,7 @@ public final class SpatialDropout2D: Layer, ConfigurableLayer, @unchecked Sendab
     self.init(configuration: Configuration(rate: rate, seed: seed, dataFormat: "channels_last"), name: name)
   }
 
+  package override class var savesTrainable: Bool { false }
   public override var supportsMasking: Bool { true }
   public override func build(_ input: Shape) throws { try dropout.checkRate(path) }
   public override func check(_ inputs: [Shape]) throws { try dropout.check(inputs, path) }
@@ -83,6 +85,7 @@ public final class SpatialDropout3D: Layer, ConfigurableLayer, @unchecked Sendab
     self.init(configuration: Configuration(rate: rate, seed: seed, dataFormat: "channels_last"), name: name)
   }
 
+  package override class var savesTrainable: Bool { false }
   public override var supportsMasking: Bool { true }
   public override func build(_ input: Shape) throws { try dropout.checkRate(path) }
   public override func check(_ inputs: [Shape]) throws { try dropout.check(inputs, path) }

@@ -50,6 +50,9 @@ public final class SpectralNormalization: Layer, ConfigurableLayer, @unchecked S
       trainable: false)
   }
 
+  /// Keras keeps the kernel here too.
+  package override var savedWeights: [Weight] { kernel.map { [$0, vector] } ?? [] }
+
   public override func check(_ inputs: [Shape]) throws { try layer.prepare(inputs) }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
