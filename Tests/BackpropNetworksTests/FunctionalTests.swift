@@ -175,4 +175,51 @@ import Testing
       message { try model.compile(optimizer: "sgd", losses: ["concatenat": .mse]) }
         == "unknown output 'concatenat'; did you mean 'concatenate'?")
   }
+
+  @Test("the summary says what each layer is connected to")
+  func summary() throws {
+    let a = Input([4], name: "a")
+    let h = Dense(3, name: "h")
+    let model = try Model(inputs: a, outputs: Add(name: "sum")([h(a), h(a)]), name: "m")
+    #expect(
+      model.summaryText.split(separator: "\n").prefix(8).joined(separator: "\n") == """
+        Model: "m"
+        ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━┓
+        ┃ Layer (type)                    ┃ Output Shape           ┃       Param # ┃ Connected to         ┃
+        ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━┩
+        │ a (InputLayer)                  │ (None, 4)              │             0 │ -                    │
+        ├─────────────────────────────────┼────────────────────────┼───────────────┼──────────────────────┤
+        │ h (Dense)                       │ (None, 3)              │            15 │ a[0][0], a[0][0]     │
+        ├─────────────────────────────────┼────────────────────────┼───────────────┼──────────────────────┤
+        """)
+    #expect(model.summaryText.contains("│ h[0][0], h[1][0]     │"))
+  }
+
+  @Test("masks travel with tensors to the loss, and stop at layers that don't pass them on")
+  func masks() throws {
+    let x = Input([3, 2])
+    let masked = Masking()(x)
+    let model = try Model(inputs: x, outputs: Dense(1, useBias: false, kernelInitializer: .ones)(masked))
+    try model.compile(optimizer: SGD(learningRate: 0), loss: .mse)
+    // Of three steps one doesn't count; the others are off by 1 and 2 from labels of 0.
+    let inputs = Tensor([1, 0, 0, 0, 1, 1] as [Float], shape: [1, 3, 2])
+    #expect(try model.evaluate(inputs, Tensor.zeros([1, 3, 1])).loss == 2.5)
+    var plain = inputs
+    plain.mask = Tensor([true, false, true]).reshaped(to: [1, 3])
+    #expect(Dense(2)(plain).mask != nil)
+    #expect(Flatten()(plain).mask == nil)
+    #expect((plain * 2).mask == nil)
+  }
+
+  @Test("a number that an embedding has no row for is found before training, with its row")
+  func vocabulary() throws {
+    let x = Input([2], dtype: .int32)
+    let model = try Model(inputs: x, outputs: Dense(1)(Flatten()(Embedding(5, 3)(x))))
+    try model.compile(optimizer: "sgd", loss: .mse)
+    let words = "embedding: the number in row 1 is 5, expected one in 0..<5"
+    let numbers = Tensor([0, 4, 5, 1] as [Int32], shape: [2, 2])
+    #expect(message { try model.fit(numbers, Tensor.ones([2, 1]), verbose: .silent) } == words)
+    #expect(message { _ = try model.predict(numbers) } == words)
+    #expect(message { _ = try model.evaluate(numbers, Tensor.ones([2, 1])) } == words)
+  }
 }

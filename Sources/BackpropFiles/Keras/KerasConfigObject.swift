@@ -49,9 +49,14 @@ struct KerasConfigObject {
   /// Operations on tensors that are layers too: `x + y` in Keras' code.
   private static let operations = ["Add", "Subtract", "Multiply", "Maximum", "Minimum"]
 
+  /// Whether it is an operation on tensors that no layer stands for.
+  var isOperation: Bool {
+    fields["module"]?.text?.hasPrefix("keras.src.ops") == true && !Self.operations.contains(className)
+  }
+
   /// What the registry knows of this class.
   func registered() throws -> LayerClass {
-    if fields["module"]?.text?.hasPrefix("keras.src.ops") == true, !Self.operations.contains(className) {
+    if isOperation {
       throw failure(
         "layers", "the operation \(className)", advice: "use a layer in its place before saving the model")
     }

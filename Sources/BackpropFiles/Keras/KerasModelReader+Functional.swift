@@ -31,6 +31,8 @@ extension KerasModelReader {
   private struct Graph {
     var layers: [String: Layer] = [:]
     var results: [String: [[SymbolicTensor]]] = [:]
+    /// What is neither a layer nor, as far as is known yet, needed.
+    var operations: [String: KerasConfigObject] = [:]
 
     func tensor(_ reference: Reference) -> SymbolicTensor? {
       guard let calls = results[reference.layer], calls.indices.contains(reference.call),
@@ -54,6 +56,11 @@ extension KerasModelReader {
       guard graph.layers[name] == nil else {
         throw child.failure("layers of different names", "two that are called '\(name)'")
       }
+      // Operations that make masks stand in Keras' graphs too; layers here find their masks themselves.
+      if child.isOperation {
+        graph.operations[name] = child
+        continue
+      }
       let made = try layer(child, seed: seed)
       graph.layers[name] = made
       if let input = made as? Input {
@@ -66,6 +73,9 @@ extension KerasModelReader {
     try connect(&nodes, &graph, object)
     func tensors(_ key: String) throws -> [SymbolicTensor] {
       try references(object.config[key] ?? .null, graph).map { reference in
+        if let operation = reference.flatMap({ graph.operations[$0.layer] }) {
+          _ = try operation.registered()
+        }
         guard let reference, let tensor = graph.tensor(reference) else {
           throw object.failure(
             "'\(key)' to name layers of the model", reference.map { "'\($0.layer)'" } ?? "something else")
@@ -108,6 +118,7 @@ extension KerasModelReader {
         for (key, value) in named.sorted(by: {
           (order.firstIndex(of: $0.key) ?? 9, $0.key) < (order.firstIndex(of: $1.key) ?? 9, $1.key)
         }) {
+          if key == "mask" { continue }
           let before = arguments.count
           try collect(value, object, &arguments, isNamed: true)
           guard arguments.count == before || order.contains(key) else {
@@ -165,6 +176,9 @@ extension KerasModelReader {
       }
       if waiting.count == nodes.count {
         let node = waiting[0]
+        for argument in waiting.flatMap(\.arguments) {
+          if let operation = graph.operations[argument.layer] { _ = try operation.registered() }
+        }
         let missing = node.arguments.first { graph.tensor($0) == nil }?.layer
         throw object.failure(
           "nodes that can be computed one after the other",

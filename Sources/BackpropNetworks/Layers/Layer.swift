@@ -159,6 +159,9 @@ open class Layer: @unchecked Sendable {
     return weight
   }
 
+  /// Counts another layer's weight among this layer's own.
+  final func keep(_ weight: Weight) { state.withLock { $0.weights.append(weight) } }
+
   /// Layers in stored properties, arrays of them included, in the order of the properties.
   open var sublayers: [Layer] {
     var found: [Layer] = []
@@ -209,6 +212,16 @@ open class Layer: @unchecked Sendable {
     let own = ownWeights
     return own.filter(\.trainable) + own.filter { !$0.trainable }
   }
+
+  /// Whether the elements of data that goes straight into the layer are what it takes; asked before training, where the
+  /// compiled step no longer looks.
+  ///
+  /// - Throws: ``ModelError`` with the first that isn't.
+  package func checkData(_ column: Column) throws {}
+
+  /// Inputs that suit the registry's example of this class, for the test that every layer passes; nil: the first of some
+  /// usual shapes that it takes.
+  package var sampleInputs: [TensorType]? { nil }
 
   /// How many inputs a call may have: what is asked before a layer is put into a graph.
   open var inputCounts: ClosedRange<Int> { 1...1 }

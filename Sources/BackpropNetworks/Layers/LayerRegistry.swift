@@ -32,6 +32,8 @@ package enum LayerRegistry {
     LayerClass(Dot(axes: -1), required: ["axes"]),
     LayerClass(EinsumDense("ab,bc->ac", outputShape: [1]), required: ["equation", "output_shape"]),
     LayerClass(Identity()),
+    LayerClass(Permute([1]), required: ["dims"]),
+    LayerClass(RepeatVector(1), required: ["n"]),
     LayerClass(BatchNormalization()),
     LayerClass(LayerNormalization()),
     LayerClass(GroupNormalization()),
@@ -114,6 +116,9 @@ package enum LayerRegistry {
     LayerClass(CutMix()),
   ]
 
+  /// Layers that work on data before the model sees it, on texts and numbers that stand for something.
+  package static let preprocessingNames = Set(preprocessing.map(\.className))
+
   private static let byName = Dictionary(uniqueKeysWithValues: classes.map { ($0.className, $0) })
 
   /// - Throws: ``ModelError`` with the nearest name when there is none of this one.
@@ -149,6 +154,9 @@ package struct LayerClass: Sendable {
       return Example(configuration: configuration, name: name, trainable: trainable, dtype: dtype)
     }
   }
+
+  /// A new layer like the registry's example.
+  package func example(dtype: DType = .float32) throws -> Layer { try make(defaults, nil, true, dtype) }
 
   /// A layer of this class. Keys that are missing have their defaults, keys that aren't known are left out.
   ///

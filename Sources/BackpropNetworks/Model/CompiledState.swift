@@ -131,7 +131,9 @@ struct CompiledState: Sendable {
     for tracker in [lossTracker] + heads.compactMap(\.lossTracker) { logs[tracker.name] = tracker.result }
     for head in heads {
       let prefix = heads.count > 1 ? "\(head.name)_" : ""
-      for entry in head.metrics.flatMap(\.state.entries) { logs[prefix + entry.name] = entry.value }
+      for metric in head.metrics {
+        for entry in metric.state.entries(named: prefix + metric.state.name) { logs[entry.name] = entry.value }
+      }
     }
     return logs
   }

@@ -29,6 +29,7 @@ struct Evaluator {
     let count = min(batchSize, memory.range.count)
     let inputs = memory.types(memory.inputs, rows: count)
     let state = try prepare(inputs, memory.types(memory.labels, rows: count))
+    try model.checkData(memory.inputs)
     try state.checkClasses(memory.labels, predictions: model.outputShapes(for: inputs))
     return state
   }
@@ -101,6 +102,7 @@ struct Evaluator {
     )
     let inputs = batch.inputs.map(\.type)
     let state = try prepare(inputs, batch.labels.map(\.type))
+    try model.checkData(batch.inputs.map { Column($0) })
     try state.checkClasses(batch.labels.map { Column($0) }, predictions: model.outputShapes(for: inputs))
     let step = TrainingStep(model: model, state: state)
     if state.runsEagerly {

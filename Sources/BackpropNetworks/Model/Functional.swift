@@ -154,6 +154,15 @@ open class Functional: Model, @unchecked Sendable {
     }
   }
 
+  override func layers(atInput position: Int) -> [Layer] {
+    guard inputs.indices.contains(position) else { return [] }
+    return steps.map(\.call).flatMap { call in
+      call.inputs.enumerated().filter { $0.element.isSame(as: inputs[position]) }.flatMap { place, _ in
+        (call.layer as? Model)?.layers(atInput: place) ?? [call.layer]
+      }
+    }
+  }
+
   // MARK: Running
 
   public override func check(_ shapes: [Shape]) throws {

@@ -184,7 +184,10 @@ extension Metric {
       guard let named = NamedConfig(element) else {
         throw ModelError(.argument, "expected a metric, found \(element.kindName)")
       }
-      let metric = Metric(className: named.className, config: named.config)
+      // A bare name is the metric's name in logs too, as when `compile` was given it.
+      let metric =
+        element.text.map { Metric(stringLiteral: $0) }
+        ?? Metric(className: named.className, config: named.config)
       try metric.check()
       return metric
     }

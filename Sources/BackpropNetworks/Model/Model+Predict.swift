@@ -23,6 +23,7 @@ extension Model {
     let inputs = inputs.map(\.column)
     try DataChecks.positive("batchSize", batchSize)
     let count = try DataChecks.count(inputs, [], nil)
+    try checkData(inputs)
     return try Engine.exclusively {
       for callback in callbacks { callback.model = self }
       defer { for callback in callbacks { callback.model = nil } }

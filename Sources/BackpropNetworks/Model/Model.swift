@@ -179,6 +179,16 @@ open class Model: Layer, @unchecked Sendable {
     }
   }
 
+  /// Whether the data's elements are what the layers at the inputs take.
+  func checkData(_ inputs: [Column]) throws {
+    for (position, column) in inputs.enumerated() {
+      for layer in layers(atInput: position) { try layer.checkData(column) }
+    }
+  }
+
+  /// The layers that an input goes into as it is.
+  func layers(atInput position: Int) -> [Layer] { [] }
+
   /// Fits what `compile` was given to the outputs and labels, and checks these.
   func resolve(inputs: [TensorType], labels: [TensorType]) throws {
     let predictions = programs.outputTypes(of: self, for: inputs)

@@ -26,6 +26,7 @@ final class StepRunner {
     let predictions = try prepare(
       memory.types(memory.inputs, rows: count), memory.types(memory.labels, rows: count))
     try step.state.checkClasses(memory.labels, predictions: predictions)
+    try model.checkData(memory.inputs)
     try setClassWeights(classWeight, predictions.first)
   }
 
@@ -155,6 +156,7 @@ final class StepRunner {
       if checkedBatches.count > 64 { checkedBatches = [] }
       checkedBatches.insert(types)
     }
+    try model.checkData(batch.inputs.map { Column($0) })
     try step.state.checkClasses(
       batch.labels.map { Column($0) }, predictions: model.outputShapes(for: batch.inputs.map(\.type)))
   }

@@ -1,4 +1,4 @@
-"""Merging layers, EinsumDense and Identity: outputs, gradients, masks."""
+"""Merging layers, EinsumDense, Identity, Permute and RepeatVector: outputs, gradients, masks."""
 
 from fixture import Fixture
 
@@ -49,4 +49,11 @@ record(E("abc,cd->abd", output_shape=(3, 4), bias_axes="bd"), floats(2, 3, 5))
 record(L.Identity(), floats(3, 4))
 record(L.Identity(), floats(2, 3, 4), masks=[STEPS[0]])
 record(L.Identity(), floats(2, 2, 2, 2), training=True)
+
+record(L.Permute((2, 1)), floats(2, 3, 4))
+record(L.Permute((3, 1, 2)), floats(2, 3, 4, 2))
+record(L.Permute((1,)), floats(2, 3))
+record(L.RepeatVector(3), floats(2, 4))
+record(L.RepeatVector(1), floats(3, 2))
+record(L.RepeatVector(2), floats(1, 5), training=True)
 fixture.write()

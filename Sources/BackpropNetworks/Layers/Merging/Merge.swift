@@ -6,6 +6,10 @@ public class Merge: Layer, @unchecked Sendable {
 
   public override var inputCounts: ClosedRange<Int> { inputCount.map { $0...$0 } ?? 1...Int.max }
 
+  package override var sampleInputs: [TensorType]? {
+    [TensorType([2, 3, 4], .float32), TensorType([2, 3, 4], .float32)]
+  }
+
   /// How many inputs it takes; nil: one or more.
   var inputCount: Int? { nil }
 

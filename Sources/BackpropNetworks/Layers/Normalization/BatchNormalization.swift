@@ -130,39 +130,101 @@ public final class BatchNormalization: Layer, ConfigurableLayer, @unchecked Send
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
-    let axis = x.shape.position(of: configuration.axis)!
-    let others = (0..<x.rank).filter { $0 != axis }
-    /// [channels] so that it stretches over the input.
-    func spread(_ value: Tensor) -> Tensor {
-      axis == x.rank - 1
-        ? value : value.reshaped(to: Shape((0..<x.rank).map { $0 == axis ? value.count : 1 }))
+    let axes = Axes(x.shape, channels: x.shape.position(of: configuration.axis)!)
+    guard context.isTraining && trainable else {
+      return normalised(x, movingMean.value, movingVariance.value, axes)
     }
-    var mean = movingMean.value
-    var variance = movingVariance.value
-    if context.isTraining && trainable {
-      (mean, variance) =
-        context.mask.map { maskedMoments(x, $0, axes: others) } ?? moments(x, axes: others, spread)
-      let keep = configuration.momentum
-      movingMean.variable.value = movingMean.value * keep + mean.stopGradient() * (1 - keep)
-      movingVariance.variable.value = movingVariance.value * keep + variance.stopGradient() * (1 - keep)
+    let result: Tensor
+    let mean: Tensor
+    let variance: Tensor
+    if let mask = context.mask {
+      (mean, variance) = maskedMoments(x, mask, axes: axes.others)
+      result = normalised(x, mean, variance, axes)
+    } else {
+      (result, mean, variance) = normalisedByBatch(x, axes)
     }
-    var factor = (variance + configuration.epsilon).rsqrt()
-    if let gamma { factor = factor * gamma.value }
-    // The difference before the product: what is added up for the factor's gradient is centred too.
-    let result = (x - spread(mean)) * spread(factor)
-    return beta.map { result + spread($0.value) } ?? result
+    let keep = configuration.momentum
+    movingMean.variable.value = movingMean.value * keep + mean.stopGradient() * (1 - keep)
+    movingVariance.variable.value = movingVariance.value * keep + variance.stopGradient() * (1 - keep)
+    return result
   }
 
-  /// Mean and variance in one pass: sums of the distances from the batch's first element and of their squares, which stay
-  /// exact where the mean is large.
-  private func moments(_ x: Tensor, axes: [Int], _ spread: (Tensor) -> Tensor) -> (Tensor, Tensor) {
-    let channels = movingMean.shape[0]
-    var origin = x.stopGradient()
-    for axis in axes { origin = origin.sliced(axis: axis, from: 0, count: 1) }
-    let distance = x - spread(origin.reshaped(to: [channels]))
-    let first = distance.mean(axes: axes)
-    let second = distance.squared().mean(axes: axes)
-    return (first + origin.reshaped(to: [channels]), (second - first.squared()).maximum(0))
+  /// The channels' axis and the others, which are averaged over.
+  private struct Axes: Sendable {
+    let shape: Shape
+    let channels: Int
+
+    init(_ shape: Shape, channels: Int) { (self.shape, self.channels) = (shape, channels) }
+
+    var others: [Int] { (0..<shape.rank).filter { $0 != channels } }
+    /// How many elements each channel has.
+    var count: Double { Double(shape.elementCount / max(shape[channels], 1)) }
+
+    /// [channels] so that it stretches over the input.
+    func spread(_ value: Tensor) -> Tensor {
+      if channels == shape.rank - 1 { return value }
+      return value.reshaped(to: Shape((0..<shape.rank).map { $0 == channels ? value.count : 1 }))
+    }
+
+    /// Mean and variance in one pass: sums of the distances from the batch's first element and of their squares, which stay
+    /// exact where the mean is large.
+    func moments(_ x: Tensor) -> (mean: Tensor, variance: Tensor) {
+      var first = x.stopGradient()
+      for axis in others { first = first.sliced(axis: axis, from: 0, count: 1) }
+      let origin = first.reshaped(to: [shape[channels]])
+      let distance = x - spread(origin)
+      let mean = distance.mean(axes: others)
+      return (mean + origin, (distance.squared().mean(axes: others) - mean.squared()).maximum(0))
+    }
+  }
+
+  private func normalised(_ x: Tensor, _ mean: Tensor, _ variance: Tensor, _ axes: Axes) -> Tensor {
+    var factor = (variance + configuration.epsilon).rsqrt()
+    if let gamma { factor = factor * gamma.value }
+    let result = (x - axes.spread(mean)) * axes.spread(factor)
+    return beta.map { result + axes.spread($0.value) } ?? result
+  }
+
+  /// By the batch's own statistics, which are given back.
+  ///
+  /// The gradient is written out: left to the tape it would keep what one pass computes for the next, five arrays of the
+  /// input's size instead of the input alone.
+  private func normalisedByBatch(_ x: Tensor, _ axes: Axes) -> (Tensor, mean: Tensor, variance: Tensor) {
+    let epsilon = configuration.epsilon
+    let weights = [gamma, beta].compactMap { $0?.value }
+    let (scales, shifts) = (gamma != nil, beta != nil)
+    let outputs = withCustomGradient(
+      [x] + weights,
+      forward: { inputs in
+        let (mean, variance) = axes.moments(inputs[0])
+        var factor = (variance + epsilon).rsqrt()
+        if scales { factor = factor * inputs[1] }
+        let result = (inputs[0] - axes.spread(mean)) * axes.spread(factor)
+        return [shifts ? result + axes.spread(inputs[inputs.count - 1]) : result, mean, variance]
+      },
+      backward: { gradients, inputs, outputs in
+        let distance = inputs[0] - axes.spread(outputs[1])
+        let inverse = (outputs[2] + epsilon).rsqrt()
+        let factor = scales ? inverse * inputs[1] : inverse
+        var parts: [Tensor] = []
+        var ofWeights: [Tensor?] = weights.map { _ in nil }
+        if let g = gradients[0] {
+          let sum = g.sum(axes: axes.others)
+          let along = (g * distance).sum(axes: axes.others)
+          // factor · (g − mean of g − distance · mean of (g · distance) / variance)
+          let slope = factor * inverse.squared() * along * (-1 / axes.count)
+          let level = factor * sum * (-1 / axes.count)
+          parts.append(g * axes.spread(factor) + distance * axes.spread(slope) + axes.spread(level))
+          if scales { ofWeights[0] = along * inverse }
+          if shifts { ofWeights[ofWeights.count - 1] = sum }
+        }
+        if let g = gradients[1] {
+          parts.append(axes.spread(g * (1 / axes.count)).broadcast(to: axes.shape))
+        }
+        if let g = gradients[2] { parts.append(distance * axes.spread(g * (2 / axes.count))) }
+        return [parts.first.map { parts.dropFirst().reduce($0, +) }] + ofWeights
+      })
+    return (outputs[0], outputs[1], outputs[2])
   }
 
   /// Of the steps that count.

@@ -48,6 +48,8 @@ public final class GroupNormalization: Layer, ConfigurableLayer, @unchecked Send
 
   public override var supportsMasking: Bool { true }
 
+  package override var sampleInputs: [TensorType]? { [TensorType([2, 3, 64], .float32)] }
+
   public override func build(_ input: Shape) throws {
     let c = configuration
     guard input.rank >= 2, let position = input.position(of: c.axis), position > 0 else {

@@ -86,38 +86,41 @@ public final class LayerNormalization: Layer, ConfigurableLayer, @unchecked Send
 /// Axes along which samples are normalised, and the shape of what scales them.
 struct NormalizedAxes: Sendable {
   let positions: [Int]
-  let rank: Int
+  /// In the order of the axes as they are given, sorted: Keras takes −1 for less than 1.
   let weightShape: Shape
+  private let sizes: [Int]
+  private let rank: Int
 
   /// - Throws: ``ModelError`` for an axis that isn't there.
   init(_ axes: [Int], of input: Shape, path: String) throws {
     guard !axes.isEmpty else { throw ModelError(.argument, at: path, "expected an axis, got none") }
-    positions = try Set(
-      axes.map { axis in
-        guard let position = input.position(of: axis) else {
-          throw ModelError(.shape, at: path, "there is no axis \(axis) in an input of shape \(input)")
-        }
-        return position
+    let found = try axes.sorted().map { axis in
+      guard let position = input.position(of: axis) else {
+        throw ModelError(.shape, at: path, "there is no axis \(axis) in an input of shape \(input)")
       }
-    ).sorted()
+      return position
+    }
+    guard Set(found).count == found.count else {
+      throw ModelError(.argument, at: path, "the axes \(axes) name one of an input of shape \(input) twice")
+    }
+    weightShape = Shape(found.map { input[$0] })
+    positions = found.sorted()
+    sizes = positions.map { input[$0] }
     rank = input.rank
-    weightShape = Shape(positions.map { input[$0] })
   }
 
   func check(_ inputs: [Shape], path: String) throws {
-    guard inputs.count == 1, inputs[0].rank == rank,
-      positions.map({ inputs[0][$0] }) == weightShape.dimensions
-    else {
+    guard inputs.count == 1, inputs[0].rank == rank, positions.map({ inputs[0][$0] }) == sizes else {
       let got = inputs.map(\.description).joined(separator: " and ")
       throw ModelError(
         .shape, at: path,
-        "expected \(weightShape) along the axes \(positions) of an input of \(rank) axes, got \(got)")
+        "expected \(Shape(sizes)) along the axes \(positions) of an input of \(rank) axes, got \(got)")
     }
   }
 
   /// The weight so that it stretches over the input.
   func spread(_ weight: Tensor, over x: Tensor) -> Tensor {
-    if positions == Array(x.rank - positions.count..<x.rank) { return weight }
+    if positions == [x.rank - 1] { return weight }
     return weight.reshaped(to: Shape((0..<x.rank).map { positions.contains($0) ? x.shape[$0] : 1 }))
   }
 }

@@ -45,13 +45,12 @@ public final class SpectralNormalization: Layer, ConfigurableLayer, @unchecked S
         .argument, at: path, "expected a layer with a kernel or embeddings, \(layer.className) has neither")
     }
     kernel = found
+    // Keras counts it among this layer's own too.
+    keep(found)
     vector = addWeight(
       "vector_u", shape: [1, found.shape[-1]], initializer: .truncatedNormal(standardDeviation: 0.02),
       trainable: false)
   }
-
-  /// Keras keeps the kernel here too.
-  package override var savedWeights: [Weight] { kernel.map { [$0, vector] } ?? [] }
 
   public override func check(_ inputs: [Shape]) throws { try layer.prepare(inputs) }
 

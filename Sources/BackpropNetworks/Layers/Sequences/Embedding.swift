@@ -46,6 +46,15 @@ public final class Embedding: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: configuration, name: name, trainable: trainable, dtype: dtype)
   }
 
+  package override func checkData(_ column: Column) throws {
+    do {
+      try DataChecks.labels(
+        column, classes: configuration.inputDim, ignoring: nil, name: "the number", expected: "one")
+    } catch let error as ModelError { throw ModelError(error.kind, at: path, error.message) }
+  }
+
+  package override var sampleInputs: [TensorType]? { [TensorType([2, 3], .int32)] }
+
   public override func build(_ input: Shape) throws {
     let c = configuration
     guard c.inputDim > 0, c.outputDim > 0 else {
