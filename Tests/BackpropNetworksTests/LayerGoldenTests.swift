@@ -44,8 +44,12 @@ enum LayerGoldens {
     let weights = golden.values["weights"] as! [[String: Any]]
     #expect(layer.weights.map(\.name) == weights.map { $0["name"] as! String }, "\(what)")
     let given = weights.map { goldenTensor($0["value"]!) }
-    try layer.setWeights(given)
     let isTraining = golden.values["training"] as! Bool
+    func start() throws {
+      try layer.setWeights(given)
+      if isTraining { layer.beginTrainingStep() }
+    }
+    try start()
     @Sendable func run(_ inputs: [Tensor]) -> Tensor {
       layer(zip(inputs, masks).map { Self.masked($0, $1) }, CallContext(isTraining: isTraining))[0]
     }
@@ -64,7 +68,7 @@ enum LayerGoldens {
     }
 
     // Gradients, from the state as it was.
-    try layer.setWeights(given)
+    try start()
     let cotangent = golden.tensor("cotangent")
     let (_, pullback) = valueWithPullback(at: inputs) { [(run($0) * cotangent).sum()] }
     let gradients = pullback([Tensor(1 as Float)])
@@ -72,7 +76,7 @@ enum LayerGoldens {
     where !(expected is NSNull) {
       expect(gradients[number], expected, "gradient of input \(number)")
     }
-    try layer.setWeights(given)
+    try start()
     let trained = layer.trainableWeights
     let (_, weightGradients) = valueAndGradient(at: trained.map(\.variable)) {
       (run(inputs) * cotangent).sum()
@@ -84,7 +88,7 @@ enum LayerGoldens {
     }
 
     // What `compiled` records is the same function, state and gradients included.
-    try layer.setWeights(given)
+    try start()
     let recorded = compiled { inputs in
       let (loss, gradients) = valueAndGradient(at: trained.map(\.variable)) {
         (run(inputs) * cotangent).sum()

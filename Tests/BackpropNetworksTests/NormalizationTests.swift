@@ -15,13 +15,15 @@ import Testing
     let program = Program.compile(inputs: [TensorType(shape, .float32)], name: "batch normalisation") {
       inputs in
       let (loss, gradients) = valueAndGradient(at: variables) {
-        (layer(x.value, .training).relu() * inputs[0]).sum()
+        // A product, so that what follows isn't a part of the passes.
+        let y = layer(x.value, .training).relu().reshaped(to: [1, shape.elementCount])
+        return y.matmul(inputs[0].reshaped(to: [shape.elementCount, 1])).sum()
       }
       return [loss] + gradients.map { $0! }
     }
-    // A slice reads no more than it copies: here a row of the first picture.
+    // A slice reads no more than it copies: here a row of the first picture. The products are the test's.
     let whole = program.plan.kernels.filter {
-      $0.bytes >= shape.elementCount * 4 && !$0.name.hasPrefix("slice")
+      $0.bytes >= shape.elementCount * 4 && !$0.name.hasPrefix("slice") && !$0.name.contains("matmul")
     }
     #expect(whole.count <= 4, "\(whole.map { "\($0.name) \($0.bytes / 1024) KiB" })")
   }

@@ -213,6 +213,11 @@ open class Layer: @unchecked Sendable {
     return own.filter(\.trainable) + own.filter { !$0.trainable }
   }
 
+  /// Called before each step of training, where weights may be written: inside the step their gradients are taken.
+  package func beginTrainingStep() {
+    for layer in sublayers { layer.beginTrainingStep() }
+  }
+
   /// Whether the elements of data that goes straight into the layer are what it takes; asked before training, where the
   /// compiled step no longer looks.
   ///

@@ -33,6 +33,7 @@ public struct TrainingStep: Sendable {
   /// The loss and its gradients with respect to the model's trainable weights, in their order; the optimizer's factor that
   /// keeps small gradients from vanishing is applied to the gradients only.
   public func lossAndGradients(_ loss: () -> Tensor) -> (loss: Tensor, gradients: [Tensor?]) {
+    model.beginTrainingStep()
     var (value, gradients) = valueAndGradient(at: model.trainableWeights.map(\.variable)) {
       let value = loss()
       return state.optimizer.options.lossScaleFactor.map { value * $0 } ?? value

@@ -55,11 +55,12 @@ public final class SpectralNormalization: Layer, ConfigurableLayer, @unchecked S
   public override func check(_ inputs: [Shape]) throws { try layer.prepare(inputs) }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
-    if context.isTraining { normalize() }
-    return layer(input, context)
+    layer(input, context)
   }
 
-  private func normalize() {
+  /// Only `fit` and its like call this: a layer that is called by itself, in training too, has the kernel that it has.
+  package override func beginTrainingStep() {
+    super.beginTrainingStep()
     let value = kernel.value.stopGradient()
     let rows = value.reshaped(to: [value.count / max(value.shape[-1], 1), value.shape[-1]])
     func unit(_ x: Tensor) -> Tensor { x * x.squared().sum(keepDims: true).maximum(1e-14).rsqrt() }
