@@ -95,7 +95,7 @@ package enum LayerRegistry {
   private static let preprocessing: [LayerClass] = [
     LayerClass(Normalization()),
     LayerClass(CategoryEncoding(1), required: ["num_tokens"]),
-    LayerClass(Discretization.example, hasTrainable: false),
+    LayerClass(Discretization.example),
     LayerClass(Hashing(binCount: 1), required: ["num_bins"]),
     LayerClass(IntegerLookup()),
     LayerClass(StringLookup()),
