@@ -14,7 +14,9 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   var path: String { fixture(name.hasSuffix(".h5") ? name : "\(name).keras") }
 
   /// A whole model in a `.keras` file.
-  static let all = read("keras_files") + read("optimizer_files")
+  static let all = read("keras_files") + read("optimizer_files") + read("functional_files")
+  /// A model with several inputs and outputs.
+  static let several = read("several_files")
   /// Weights alone, and a model of the older format; names are those of the files.
   static let weights = read("weight_files")
 
@@ -32,6 +34,10 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   func has(_ key: String) -> Bool { fields[key] != nil }
   func number(_ key: String) -> Double { fields[key]!.double! }
   func tensor(_ key: String) -> Tensor { Self.tensor(fields[key]!) }
+  func numbers(_ key: String) -> [String: Double] {
+    guard case .object(let fields)? = fields[key] else { return [:] }
+    return fields.compactMapValues(\.double)
+  }
   func tensors(_ key: String) -> [Tensor] { fields[key]!.elements!.map(Self.tensor) }
 
   private static func tensor(_ value: ConfigValue) -> Tensor {

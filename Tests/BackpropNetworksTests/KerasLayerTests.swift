@@ -72,7 +72,7 @@ import Testing
   @Test("every layer of the registry has goldens and makes its own configuration again")
   func registry() throws {
     let named = Set(
-      (Self.goldens + PreprocessingTests.cases).map {
+      (Self.goldens + PreprocessingTests.cases + LayerGoldens.cases.map(\.golden)).map {
         ($0.values["layer"] as! [String: Any])["class_name"] as! String
       })
     let missing = LayerRegistry.classes.map(\.className).filter { !named.contains($0) }

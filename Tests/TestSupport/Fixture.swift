@@ -7,10 +7,13 @@ package struct Fixture: @unchecked Sendable {
   package let facts: [String: Any]
   package let cases: [[String: Any]]
 
+  /// `Tests/Fixtures`
+  package static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appendingPathComponent("Fixtures")
+
   /// The fixture `Tests/Fixtures/<name>.json`.
   package init(_ name: String) {
-    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let data = try! Data(contentsOf: tests.appendingPathComponent("Fixtures/\(name).json"))
+    let data = try! Data(contentsOf: Self.folder.appendingPathComponent("\(name).json"))
     facts = try! JSONSerialization.jsonObject(with: data) as! [String: Any]
     cases = facts["cases"] as! [[String: Any]]
   }

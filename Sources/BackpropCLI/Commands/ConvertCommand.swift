@@ -43,7 +43,7 @@ struct ConvertCommand: Command {
     return .success
   }
 
-  private func write(_ model: Sequential) throws {
+  private func write(_ model: Model) throws {
     if WeightFormat(path: output) != nil { return try model.saveWeights(output) }
     try model.save(output)
   }

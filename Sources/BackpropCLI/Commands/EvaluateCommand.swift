@@ -53,7 +53,7 @@ struct EvaluateCommand: Command {
   }
 
   /// Sees to it that there is a loss and something to count beside it, that take labels in one column.
-  private static func compile(_ model: Sequential, for labels: Column) throws {
+  private static func compile(_ model: Model, for labels: Column) throws {
     var loss = model.loss
     var metrics = model.compiledMetrics
     if let given = loss, given.name == "categorical_crossentropy" {

@@ -3,12 +3,12 @@ import Backprop
 /// A model file and the data that is shown to its model.
 struct ModelFile {
   let path: String
-  let model: Sequential
+  let model: Model
 
   /// - Throws: ``DataError``.
   init(_ path: String) throws {
     self.path = path
-    model = try Sequential.load(path) {
+    model = try Model.load(path) {
       StandardError.writeLine("\(CommandLineTool.name): warning: \(path): \($0)")
     }
   }

@@ -18,7 +18,7 @@ final class TrainingReporter: Callback, @unchecked Sendable {
     format == .plain ? [ProgressBar(isBar: StandardOutput.isTerminal, write: StandardOutput.write)] : []
   }
 
-  func begin(_ data: String, _ parts: TrainingParts, _ task: LearningTask, _ model: Sequential) {
+  func begin(_ data: String, _ parts: TrainingParts, _ task: LearningTask, _ model: Model) {
     guard format == .plain else { return }
     let others = [
       parts.validation.flatMap { parts.test?.count == $0.count ? nil : "\($0.count) for validation" },

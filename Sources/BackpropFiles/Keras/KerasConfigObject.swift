@@ -46,8 +46,20 @@ struct KerasConfigObject {
   /// Layers that would run code from the file, or open others.
   private static let refused = ["Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"]
 
+  /// Operations on tensors that are layers too: `x + y` in Keras' code.
+  private static let operations = ["Add", "Subtract", "Multiply", "Maximum", "Minimum"]
+
+  /// Whether it is an operation on tensors that no layer stands for.
+  var isOperation: Bool {
+    fields["module"]?.text?.hasPrefix("keras.src.ops") == true && !Self.operations.contains(className)
+  }
+
   /// What the registry knows of this class.
   func registered() throws -> LayerClass {
+    if isOperation {
+      throw failure(
+        "layers", "the operation \(className)", advice: "use a layer in its place before saving the model")
+    }
     guard !Self.refused.contains(className) else {
       throw failure("layers without code of their own", "a \(className), whose code would have to be run")
     }

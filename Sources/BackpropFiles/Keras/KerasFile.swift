@@ -9,7 +9,7 @@ extension Model {
   ///
   /// ```swift
   /// try model.save("mnist.keras")
-  /// let again = try Sequential.load("mnist.keras")
+  /// let again = try Model.load("mnist.keras")
   /// ```
   ///
   /// The file appears whole or not at all, and replaces what had its name. Losses and metrics that are closures aren't
@@ -19,21 +19,15 @@ extension Model {
   ///   `.keras`, a layer isn't one of Keras' or the file can't be written.
   public func save(_ path: String) throws {
     try KerasFile.checkName(path)
-    guard let model = self as? Sequential else {
-      throw DataError(
-        file: path, place: .part(name), expected: "a Sequential",
-        found: "\(className), which a file can't describe",
-        advice: "save the weights alone, by getWeights()")
-    }
-    try KerasFile.write(model, to: path)
+    try KerasFile.write(self, to: path)
   }
-}
 
-extension Sequential {
   /// Reads a model from a `.keras` file that ``Model/save(_:)`` or Keras 3 wrote, or from an `.h5` file that holds a whole
   /// model, as Keras 2 wrote them: with its weights, compiled as it was, with the optimizer's state.
   ///
   /// A file can't make code run: layers are made by name from those that are known here, `Lambda` is refused.
+  ///
+  /// `Model.load` reads any model, `Sequential.load` and `Functional.load` those of the class.
   ///
   /// - Parameters:
   ///   - seed: for what is drawn from now on; files don't hold it.
@@ -41,8 +35,14 @@ extension Sequential {
   /// - Throws: `DataError` naming the file and the place in it.
   public static func load(
     _ path: String, seed: Int = 0, onWarning: ((String) -> Void)? = nil
-  ) throws -> Sequential {
-    let (model, warnings) = try KerasFile.read(path, seed: seed)
+  ) throws -> Self {
+    let (read, warnings) = try KerasFile.read(path, seed: seed)
+    guard let model = read as? Self else {
+      throw DataError(
+        file: path, place: .wholeFile, expected: "a \(Self.className) model",
+        found: "a \(read.className) model",
+        advice: "read it with Model.load")
+    }
     for warning in warnings {
       if let onWarning {
         onWarning(warning)
@@ -76,7 +76,7 @@ package enum KerasFile {
     }
   }
 
-  static func write(_ model: Sequential, to path: String) throws {
+  static func write(_ model: Model, to path: String) throws {
     let writer = KerasModelWriter(file: path)
     // One state of the model, not a mixture of two steps of training.
     let (config, weights) = try Engine.exclusively {
@@ -92,7 +92,7 @@ package enum KerasFile {
     try FilePiece.write(archive.pieces(), to: path)
   }
 
-  static func read(_ path: String, seed: Int) throws -> (model: Sequential, warnings: [String]) {
+  static func read(_ path: String, seed: Int) throws -> (model: Model, warnings: [String]) {
     let region = try ByteRegion(path: path)
     let first = try region.bytes(at: 0, count: min(region.count, 8))
     if first == HDF5Superblock.signature { return try LegacyKerasFile(region).model(seed: seed) }

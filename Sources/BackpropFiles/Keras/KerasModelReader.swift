@@ -16,7 +16,7 @@ struct KerasModelReader {
   /// - Parameters:
   ///   - config: the bytes of `config.json`.
   ///   - weights: `model.weights.h5`.
-  mutating func model(config: [UInt8], weights: ByteRegion, seed: Int) throws -> Sequential {
+  mutating func model(config: [UInt8], weights: ByteRegion, seed: Int) throws -> Model {
     let name = "\(file): \(KerasPaths.config)"
     let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
     let reader = KerasWeightReader(file: try HDF5Reader(weights))
@@ -29,22 +29,22 @@ struct KerasModelReader {
 
   /// A model whose configuration is an attribute of an HDF5 file, with its weights elsewhere than in `.keras` files.
   mutating func model(
-    config: [UInt8], legacy reader: HDF5Reader, seed: Int, read: (Sequential) throws -> Void
-  ) throws -> Sequential {
+    config: [UInt8], legacy reader: HDF5Reader, seed: Int, read: (Model) throws -> Void
+  ) throws -> Model {
     let name = "\(file): \(LegacyKerasFile.config)"
     let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
     return try build(top, reader, seed: seed, read: read)
   }
 
   private mutating func build(
-    _ top: KerasConfigObject, _ weights: HDF5Reader, seed: Int, read: (Sequential) throws -> Void
-  ) throws -> Sequential {
+    _ top: KerasConfigObject, _ weights: HDF5Reader, seed: Int, read: (Model) throws -> Void
+  ) throws -> Model {
     // An element of a weight is at most eight bytes, whatever the file stores.
     let elements = weights.datasets.values.reduce(0) { $0 + (product($1.shape) ?? 0) }
     let budget = WeightBudget(bytes: min(elements, 1 << 50) * 8)
-    let model: Sequential
+    let model: Model
     do {
-      model = try WeightBudget.$current.withValue(budget) { try sequential(top, seed: seed) }
+      model = try WeightBudget.$current.withValue(budget) { try self.model(top, seed: seed) }
     } catch let error as ModelError {
       throw DataError(
         file: top.file, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
@@ -55,17 +55,24 @@ struct KerasModelReader {
 
   // MARK: - Layers
 
-  private mutating func sequential(_ object: KerasConfigObject, seed: Int) throws -> Sequential {
-    guard object.className == "Sequential" else {
-      throw object.failure("a Sequential model", "a model of class \(object.className)")
+  private mutating func model(_ object: KerasConfigObject, seed: Int) throws -> Model {
+    switch object.className {
+    case "Sequential": return try sequential(object, seed: seed)
+    // Keras 2's name for it.
+    case "Functional", "Model": return try functional(object, seed: seed)
+    default:
+      throw object.failure("a Sequential or Functional model", "a model of class \(object.className)")
     }
+  }
+
+  private mutating func sequential(_ object: KerasConfigObject, seed: Int) throws -> Sequential {
     guard let entries = object.config["layers"]?.elements else {
       throw object.failure("its list of layers", "none")
     }
     var layers: [Layer] = []
     for (index, entry) in entries.enumerated() {
       let child = try KerasConfigObject(entry, at: "\(object.place).layers[\(index)]", file: object.file)
-      layers.append(child.className == "Sequential" ? try sequential(child, seed: seed) : try layer(child))
+      layers.append(try layer(child, seed: seed))
     }
     let name = object.config["name"]?.text
     let shape = try inputShape(object, layers)
@@ -75,7 +82,10 @@ struct KerasModelReader {
     return model
   }
 
-  private mutating func layer(_ object: KerasConfigObject) throws -> Layer {
+  mutating func layer(_ object: KerasConfigObject, seed: Int) throws -> Layer {
+    if ["Sequential", "Functional", "Model"].contains(object.className) {
+      return try model(object, seed: seed)
+    }
     let known = try object.registered()
     var config = object.config
     // Keras 2's name for it.
@@ -112,19 +122,24 @@ struct KerasModelReader {
     }
     // The batch axis is open, even where Keras wrote the size of the batch it was built with.
     let shape = Shape(sizes.dropFirst().map { $0 == .null ? 1 : $0.int ?? -1 })
+    try check(shape, object)
+    return shape
+  }
+
+  /// - Throws: `DataError` for sizes that no sample has.
+  func check(_ shape: Shape, _ object: KerasConfigObject) throws {
     guard shape.rank < 32, shape.allSatisfy({ $0 > 0 }),
       product(shape.dimensions).map({ $0 <= 1 << 32 }) == true
     else {
       throw object.failure("sizes of an input", "\(shape)")
     }
-    return shape
   }
 
   // MARK: - Compiling
 
   /// - Parameter optimizer: where its state lies, in order, elsewhere than in `.keras` files.
   mutating func compile(
-    _ model: Sequential, _ config: [String: ConfigValue], _ reader: KerasWeightReader,
+    _ model: Model, _ config: [String: ConfigValue], _ reader: KerasWeightReader,
     optimizer places: [String]? = nil
   ) throws {
     do {

@@ -12,8 +12,8 @@ struct KerasModelWriter {
 
   // MARK: - Configuration
 
-  func config(of model: Sequential) throws -> ConfigValue {
-    guard case .object(var fields) = try sequential(model) else { return .null }
+  func config(of model: Model) throws -> ConfigValue {
+    guard case .object(var fields) = try object(model) else { return .null }
     if let compiled = model.compileConfig { fields["compile_config"] = .object(compiled) }
     return .object(fields)
   }
@@ -38,30 +38,74 @@ struct KerasModelWriter {
 
   private func object(_ layer: Layer) throws -> ConfigValue {
     if let model = layer as? Sequential { return try sequential(model) }
-    guard let layer = layer as? any ConfigurableLayer, let known = try? LayerRegistry.named(layer.className)
-    else {
-      throw DataError(
-        file: file, place: .part(layer.path), expected: "layers of Keras' or a Sequential of them",
-        found: "the class \(layer.className), which a file can't describe",
-        advice: "save the weights alone, by getWeights()")
-    }
-    var config: [String: ConfigValue]
+    if let model = layer as? Functional { return try functional(model) }
+    let found: [String: ConfigValue]?
     do {
-      config = try LayerClass.config(of: layer)
+      let isKnown = (try? LayerRegistry.named(layer.className)) != nil
+      found = isKnown ? try LayerClass.fullConfig(of: layer) : nil
     } catch EncodingError.invalidValue(_, let context) {
       throw DataError(
         file: file, place: .part(layer.path), expected: "a configuration that a file can hold",
         found: context.debugDescription)
     }
-    config["name"] = .string(layer.name)
-    // An input's configuration has a dtype of its own.
-    if config["dtype"] == nil { config["dtype"] = .string(layer.dtype.rawValue) }
-    if known.hasTrainable { config["trainable"] = .bool(layer.trainable) }
+    guard let config = found else {
+      let reason = layer is Lambda ? ", whose function no file can hold" : ", which a file can't describe"
+      throw DataError(
+        file: file, place: .part(layer.path), expected: "layers of Keras' or models of them",
+        found: "the class \(layer.className)\(reason)",
+        advice: "save the weights alone, by getWeights()")
+    }
     var beside: [String: ConfigValue] = [:]
     if let input = layer.preparedInputs?.first, !layer.weights.isEmpty {
-      beside["build_config"] = .object(["input_shape": Self.shape(input)])
+      let shapes = layer.preparedInputs?.map(Self.shape) ?? []
+      beside["build_config"] = .object(["input_shape": shapes.count == 1 ? Self.shape(input) : .array(shapes)]
+      )
     }
     return Self.object("keras.layers", layer.className, config, beside)
+  }
+
+  // MARK: - Functional models
+
+  private func functional(_ model: Functional) throws -> ConfigValue {
+    let layers = try model.layers.map { layer -> ConfigValue in
+      guard case .object(var fields) = try object(layer) else { return .null }
+      fields["name"] = .string(layer.name)
+      fields["inbound_nodes"] = .array(
+        layer is Input ? [] : model.calls(of: layer).map { node($0, layer, model) })
+      return .object(fields)
+    }
+    let config: [String: ConfigValue] = [
+      "name": .string(model.name), "trainable": .bool(model.trainable), "layers": .array(layers),
+      "input_layers": references(model.inputs, model), "output_layers": references(model.outputs, model),
+    ]
+    let beside: [String: ConfigValue] = [
+      "registered_name": "Functional", "build_config": .object(["input_shape": .null]),
+    ]
+    return Self.object("keras.src.models.functional", "Functional", config, beside)
+  }
+
+  private func node(_ use: LayerUse, _ layer: Layer, _ model: Functional) -> ConfigValue {
+    let tensors = use.inputs.map { tensor -> ConfigValue in
+      let shape = tensor.shape.map { $0.map { ConfigValue.integer($0) } ?? .null }
+      let config: [String: ConfigValue] = [
+        "shape": .array(shape), "dtype": .string(tensor.dtype.rawValue),
+        "keras_history": history(tensor, model),
+      ]
+      return .object(["class_name": "__keras_tensor__", "config": .object(config)])
+    }
+    let isList = layer.listsInputs && (use.takesList || tensors.count > 1)
+    return .object(["args": .array(isList ? [.array(tensors)] : tensors), "kwargs": .object([:])])
+  }
+
+  private func history(_ tensor: SymbolicTensor, _ model: Functional, firstCall: Int = 0) -> ConfigValue {
+    let (call, result) = tensor.position(in: model)
+    return .array([.string(tensor.layer.name), .integer(call + firstCall), .integer(result)])
+  }
+
+  /// Keras counts the calls of a nested functional model from 1 here, and from 0 elsewhere.
+  private func references(_ tensors: [SymbolicTensor], _ model: Functional) -> ConfigValue {
+    let all = tensors.map { history($0, model, firstCall: $0.layer is Functional ? 1 : 0) }
+    return all.count == 1 ? all[0] : .array(all)
   }
 
   private static func object(
@@ -82,7 +126,7 @@ struct KerasModelWriter {
   // MARK: - Weights
 
   /// The groups of `model.weights.h5`.
-  func weights(of model: Sequential) -> HDF5Group {
+  func weights(of model: Model) -> HDF5Group {
     var root = HDF5Group()
     add(model, at: [], to: &root)
     if let optimizer = model.optimizer {
@@ -93,12 +137,9 @@ struct KerasModelWriter {
   }
 
   private func add(_ layer: Layer, at path: [String], to root: inout HDF5Group) {
-    let own = layer.numberedWeights.map(\.variable.stored)
+    let own = layer.savedWeights.map(\.variable.stored)
     root[KerasPaths.variables(of: path)] = Self.group(named: layer.name, own)
-    guard let model = layer as? Sequential else { return }
-    for (child, place) in zip(model.layers, KerasPaths.places(of: model.layers, in: path)) {
-      add(child, at: place, to: &root)
-    }
+    for (child, place) in KerasPaths.children(of: layer, at: path) { add(child, at: place, to: &root) }
   }
 
   private static func group(named name: String, _ tensors: [Tensor]) -> HDF5Group {

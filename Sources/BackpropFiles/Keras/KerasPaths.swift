@@ -24,6 +24,19 @@ enum KerasPaths {
     }
   }
 
+  /// The layers inside the one at `path` with their places: a model's by their classes, another layer's by the property that
+  /// holds them.
+  static func children(of layer: Layer, at path: [String]) -> [(Layer, [String])] {
+    if let model = layer as? Model, model is Sequential || model is Functional {
+      return Array(zip(model.layers, places(of: model.layers, in: path)))
+    }
+    return layer.sublayersByProperty.flatMap { property, layers, isArray -> [(Layer, [String])] in
+      if !isArray { return [(layers[0], path + [property])] }
+      let below = places(of: layers, in: path).map { path + [property, $0.last!] }
+      return Array(zip(layers, below))
+    }
+  }
+
   /// Keras' snake case of a class name, which differs from that of its layers' arguments: `Conv2D` is `conv2d`, `PReLU`
   /// is `p_re_lu`. Source: `to_snake_case` of keras/src/utils/naming.py, rule by rule.
   static func key(ofClass name: String) -> String {
@@ -31,12 +44,5 @@ enum KerasPaths {
       .replacing(/(.)([A-Z][a-z]+)/) { "\($0.1)_\($0.2)" }
       .replacing(/([a-z])([A-Z])/) { "\($0.1)_\($0.2)" }
       .lowercased()
-  }
-}
-
-extension Layer {
-  /// Its own weights in the order in which Keras numbers them.
-  var numberedWeights: [Weight] {
-    ownWeights.filter(\.trainable) + ownWeights.filter { !$0.trainable }
   }
 }

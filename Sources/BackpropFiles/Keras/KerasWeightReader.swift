@@ -8,7 +8,7 @@ struct KerasWeightReader {
 
   /// - Throws: `DataError` naming the group and the layer when a number or a shape differs.
   func read(into layer: Layer, at path: [String] = []) throws {
-    let weights = layer.numberedWeights
+    let weights = layer.savedWeights
     let group = KerasPaths.variables(of: path).joined(separator: "/")
     let found = count(in: group)
     guard found == weights.count else {
@@ -29,10 +29,7 @@ struct KerasWeightReader {
       }
       weight.variable.store(try file.tensor(at: place).cast(to: weight.dtype))
     }
-    guard let model = layer as? Sequential else { return }
-    for (child, place) in zip(model.layers, KerasPaths.places(of: model.layers, in: path)) {
-      try read(into: child, at: place)
-    }
+    for (child, place) in KerasPaths.children(of: layer, at: path) { try read(into: child, at: place) }
   }
 
   /// Takes over the optimizer's state.

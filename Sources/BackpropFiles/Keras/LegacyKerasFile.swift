@@ -15,7 +15,7 @@ struct LegacyKerasFile {
   init(_ region: ByteRegion) throws { file = try HDF5Reader(region) }
 
   /// - Throws: `DataError` naming the file and the place in it.
-  func model(seed: Int) throws -> (model: Sequential, warnings: [String]) {
+  func model(seed: Int) throws -> (model: Model, warnings: [String]) {
     guard let text = try file.string(Self.config, at: "") else {
       throw file.failure(
         "", expected: "the attribute '\(Self.config)' of a whole model", found: "none",
@@ -27,7 +27,7 @@ struct LegacyKerasFile {
     return (model, reader.warnings)
   }
 
-  private func read(into model: Sequential) throws {
+  private func read(into model: Model) throws {
     for layer in model.layers {
       let weights = layer.trainableWeights + layer.nonTrainableWeights
       let group = "\(Self.weights)/\(layer.name)"
@@ -52,7 +52,7 @@ struct LegacyKerasFile {
     }
   }
 
-  private func compile(_ model: Sequential, _ reader: inout KerasModelReader) throws {
+  private func compile(_ model: Model, _ reader: inout KerasModelReader) throws {
     guard let text = try file.string(Self.training, at: "") else { return }
     let name = "\(file.region.name): \(Self.training)"
     guard case .object(var config) = try JSONParser.parse(Array(text.utf8), name: name) else { return }

@@ -21,9 +21,8 @@ extension Model {
     // One state of the model, not a mixture of two steps of training.
     switch format {
     case .keras:
-      let sequential = try self.sequential(for: path)
       let writer = KerasModelWriter(file: path)
-      let group = Engine.exclusively { writer.weights(of: sequential) }
+      let group = Engine.exclusively { writer.weights(of: self) }
       try FilePiece.write(HDF5Writer.pieces(group), to: path)
     case .safetensors: try Safetensors.save(namedTensors(), to: path)
     case .npz: try NPZ.save(namedTensors(), to: path)
@@ -42,12 +41,11 @@ extension Model {
     }
     switch format {
     case .keras:
-      let sequential = try self.sequential(for: path)
       let reader = KerasWeightReader(file: try HDF5Reader(ByteRegion(path: path)))
       try Engine.exclusively {
         let before = getWeights()
         do {
-          try reader.read(into: sequential)
+          try reader.read(into: self)
         } catch {
           try setWeights(before)
           throw error
@@ -58,13 +56,6 @@ extension Model {
     case .safetensors: try assign(try Safetensors.load(path), from: path)
     case .npz: try assign(try NPZ.load(path), from: path)
     }
-  }
-
-  private func sequential(for path: String) throws -> Sequential {
-    if let model = self as? Sequential { return model }
-    throw DataError(
-      file: path, place: .part(name), expected: "a Sequential", found: "\(className)",
-      advice: "save its weights as safetensors")
   }
 
   private func namedTensors() -> [String: Tensor] {

@@ -19,6 +19,8 @@ public final class Activation: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(activation: activation), name: name)
   }
 
+  public override var supportsMasking: Bool { true }
+
   public override func build(_ input: Shape) throws { try configuration.activation.check(at: path) }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
@@ -50,6 +52,8 @@ public final class ReLU: Layer, ConfigurableLayer, @unchecked Sendable {
       configuration: Configuration(maxValue: maxValue, negativeSlope: negativeSlope, threshold: threshold),
       name: name)
   }
+
+  public override var supportsMasking: Bool { true }
 
   public override func build(_ input: Shape) throws {
     let c = configuration
@@ -87,6 +91,8 @@ public final class LeakyReLU: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(negativeSlope: negativeSlope), name: name)
   }
 
+  public override var supportsMasking: Bool { true }
+
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     ActivationFunction.leakyRelu(negativeSlope: configuration.negativeSlope)(input)
   }
@@ -110,6 +116,8 @@ public final class ELU: Layer, ConfigurableLayer, @unchecked Sendable {
   public convenience init(alpha: Double = 1, name: String? = nil) {
     self.init(configuration: Configuration(alpha: alpha), name: name)
   }
+
+  public override var supportsMasking: Bool { true }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     ActivationFunction.elu(alpha: configuration.alpha)(input)
@@ -148,6 +156,8 @@ public final class PReLU: Layer, ConfigurableLayer, @unchecked Sendable {
       sharedAxes: sharedAxes)
     self.init(configuration: configuration, name: name)
   }
+
+  public override var supportsMasking: Bool { true }
 
   public override func build(_ input: Shape) throws {
     var shape = Shape(input.dimensions.dropFirst())

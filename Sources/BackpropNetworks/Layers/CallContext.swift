@@ -8,8 +8,10 @@ public struct CallContext: Sendable {
   public var isTraining: Bool
   /// The model's source of random numbers.
   public var random: RandomGenerator
-  /// bool [batch, steps]: which steps of a sequence count. nil: all.
-  public var mask: Tensor?
+  /// The masks of the inputs, in their order; nil where all steps count.
+  public private(set) var masks: [Tensor?]
+  /// Whether `masks` are those of the inputs of the layer that is being called: layers inside it don't take them over.
+  private var isInsideLayer = false
   /// Called with each layer and its results, innermost layers first.
   package var observer: (@Sendable (Layer, [Tensor]) -> Void)?
   private let losses = AddedLosses()
@@ -17,7 +19,19 @@ public struct CallContext: Sendable {
   public init(isTraining: Bool = false, random: RandomGenerator? = nil, mask: Tensor? = nil) {
     self.isTraining = isTraining
     self.random = random ?? Self.defaultRandom
-    self.mask = mask
+    masks = mask.map { [$0] } ?? []
+  }
+
+  /// bool [batch, steps]: which steps of the first input count; nil: all.
+  ///
+  /// Inside ``Layer/call(_:_:)-(Tensor,_)`` it is the input's ``Tensor/mask``, or what the caller set. Setting it says so
+  /// to the next layer that is called with this context, and to that one alone: from there on masks travel with tensors.
+  public var mask: Tensor? {
+    get { masks.first ?? nil }
+    set {
+      masks = [newValue]
+      isInsideLayer = false
+    }
   }
 
   /// For calling layers outside of a model: what `layer(x)` takes.
@@ -31,6 +45,20 @@ public struct CallContext: Sendable {
 
   /// What the layers added so far.
   package var addedLosses: [Tensor] { losses.all }
+
+  /// What a layer's `call` is given: masks set by the caller are attached to the inputs, and the inputs' are in the
+  /// context.
+  func entering(_ inputs: inout [Tensor]) -> CallContext {
+    if !isInsideLayer {
+      for (position, mask) in masks.enumerated() where position < inputs.count && mask != nil {
+        inputs[position].mask = mask
+      }
+    }
+    var inner = self
+    inner.isInsideLayer = true
+    inner.masks = inputs.contains { $0.mask != nil } ? inputs.map(\.mask) : []
+    return inner
+  }
 }
 
 private final class AddedLosses: Sendable {

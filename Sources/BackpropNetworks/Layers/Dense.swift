@@ -50,6 +50,8 @@ public final class Dense: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: configuration, name: name, trainable: trainable, dtype: dtype)
   }
 
+  public override var supportsMasking: Bool { true }
+
   public override func build(_ input: Shape) throws {
     let c = configuration
     guard c.units > 0 else { throw ModelError(.argument, at: path, "units must be positive, got \(c.units)") }

@@ -26,6 +26,8 @@ public final class Dropout: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(rate: rate, seed: seed, noiseShape: noiseShape), name: name)
   }
 
+  public override var supportsMasking: Bool { true }
+
   public override func build(_ input: Shape) throws {
     guard (0...1).contains(configuration.rate) else {
       throw ModelError(.argument, at: path, "the rate must be in 0...1, got \(configuration.rate)")

@@ -10,6 +10,14 @@ import BackpropTensors
 /// }
 /// ```
 ///
+/// or so that layers can be called on it: what they give says how a ``Functional`` model computes its outputs.
+///
+/// ```swift
+/// let image = Input([28, 28]), age = Input([1])
+/// let features = Dense(64, activation: .relu)(Flatten()(image))
+/// let model = try Model(inputs: [image, age], outputs: [Dense(10)(Concatenate()([features, age]))])
+/// ```
+///
 /// Keras' `InputLayer`. The batch axis isn't part of `shape`.
 public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
   public struct Configuration: Codable, Hashable, Sendable {
@@ -31,16 +39,33 @@ public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(batchShape: [nil] + shape.dimensions, dtype: dtype), name: name)
   }
 
-  /// The shape of one sample.
-  public var shape: Shape { Shape(configuration.batchShape.dropFirst().map { $0 ?? 1 }) }
+  /// Samples of which some sizes are open: nil, such as the number of steps.
+  public convenience init(sizes: [Int?], dtype: DType = .float32, name: String? = nil) {
+    self.init(configuration: Configuration(batchShape: [nil] + sizes, dtype: dtype), name: name)
+  }
+
+  /// The shape of one sample; 1 for a size that is open.
+  public var shape: Shape { Shape(sizes.map { $0 ?? 1 }) }
+
+  /// The sizes of one sample, nil where they are open.
+  public var sizes: [Int?] { Array(configuration.batchShape.dropFirst()) }
+
+  package override class var savesTrainable: Bool { false }
+
+  /// The one call of an input layer.
+  let symbol = SymbolCell()
+
+  public override var supportsMasking: Bool { true }
 
   public override class var className: String { "InputLayer" }
 
   public override func check(_ inputs: [Shape]) throws {
     let sample = Shape(inputs[0].dimensions.dropFirst())
-    guard sample != shape else { return }
+    let fits = sample.rank == sizes.count && zip(sizes, sample).allSatisfy { $0 == nil || $0 == $1 }
+    if fits { return }
     let wayOut = sample.elementCount == shape.elementCount ? "; reshape the samples" : ""
-    throw ModelError(.shape, at: path, "expected samples of shape \(shape), got \(sample)\(wayOut)")
+    let expected = "[\(sizes.map { $0.map(String.init) ?? "any" }.joined(separator: ", "))]"
+    throw ModelError(.shape, at: path, "expected samples of shape \(expected), got \(sample)\(wayOut)")
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor { input }

@@ -20,6 +20,8 @@ import Synchronization
 open class Layer: @unchecked Sendable {
   private struct State: Sendable {
     var name: String?
+    /// Whether the name was chosen by the user, not by a container.
+    var isNamed = false
     var path: String?
     var trainable = true
     var isBuilt = false
@@ -36,7 +38,7 @@ open class Layer: @unchecked Sendable {
   public let dtype: DType
 
   public init(name: String? = nil, trainable: Bool = true, dtype: DType = .float32) {
-    state = Mutex(State(name: name, trainable: trainable))
+    state = Mutex(State(name: name, isNamed: name != nil, trainable: trainable))
     self.dtype = dtype
   }
 
@@ -66,9 +68,24 @@ open class Layer: @unchecked Sendable {
     return [call(inputs[0], context)]
   }
 
+  /// Whether Keras' constructor takes `trainable`.
+  package class var savesTrainable: Bool { true }
+
   /// Keras' class name.
   open class var className: String { String(describing: self) }
   public final var className: String { Swift.type(of: self).className }
+
+  // MARK: Masks
+
+  /// Whether the steps that count in the input are those that count in the result. Where it is false and
+  /// ``outputMasks(_:of:)`` says nothing else, the result has no mask.
+  open var supportsMasking: Bool { false }
+
+  /// The masks of the results of a call; `inputs` carry theirs.
+  open func outputMasks(_ results: [Tensor], of inputs: [Tensor]) -> [Tensor?] {
+    let mask = supportsMasking ? inputs.lazy.compactMap(\.mask).first : nil
+    return results.map { _ in mask }
+  }
 
   // MARK: Names
 
@@ -87,6 +104,33 @@ open class Layer: @unchecked Sendable {
       if state.name == nil { state.name = name }
       if state.path == nil { state.path = "\(parent)/\(state.name!)" }
     }
+  }
+
+  /// A layer of a functional model stands below nothing, as Keras has it.
+  func settlePath() { state.withLock { state in if state.path == nil { state.path = state.name } } }
+
+  /// Whether the user chose the name.
+  var isNamed: Bool { state.withLock { $0.isNamed } }
+
+  /// Gives the layer a name in place of one that wasn't chosen by the user, and its weights paths below it.
+  func rename(_ name: String) {
+    let weights = state.withLock { state in
+      state.name = name
+      state.path = name
+      return state.weights
+    }
+    for weight in weights { weight.path = "\(name)/\(weight.name)" }
+    for layer in sublayers { layer.move(below: name) }
+  }
+
+  private func move(below parent: String) {
+    let path = "\(parent)/\(name)"
+    let weights = state.withLock { state in
+      state.path = path
+      return state.weights
+    }
+    for weight in weights { weight.path = "\(path)/\(weight.name)" }
+    for layer in sublayers { layer.move(below: path) }
   }
 
   // MARK: Weights
@@ -109,10 +153,14 @@ open class Layer: @unchecked Sendable {
     }
     let weight = Weight(
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
-      constraint: constraint, trainable: trainable)
+      constraint: constraint, trainable: trainable,
+      isProvisional: SymbolicCall.isActive && WeightBudget.current == nil)
     state.withLock { $0.weights.append(weight) }
     return weight
   }
+
+  /// Counts another layer's weight among this layer's own.
+  final func keep(_ weight: Weight) { state.withLock { $0.weights.append(weight) } }
 
   /// Layers in stored properties, arrays of them included, in the order of the properties.
   open var sublayers: [Layer] {
@@ -138,6 +186,53 @@ open class Layer: @unchecked Sendable {
     }
     return found
   }
+
+  /// The layers in stored properties by the properties' names, where files keep them; those of an array together.
+  package var sublayersByProperty: [(property: String, layers: [Layer], isArray: Bool)] {
+    var found: [(property: String, layers: [Layer], isArray: Bool)] = []
+    var mirror: Mirror? = Mirror(reflecting: self)
+    while let level = mirror, level.subjectType != Layer.self {
+      for child in level.children {
+        guard let label = child.label else { continue }
+        let value = Mirror(reflecting: child.value)
+        let content: Any = value.displayStyle == .optional ? value.children.first?.value as Any : child.value
+        if let layer = content as? Layer {
+          found.append((KerasNaming.snake(label), [layer], false))
+        } else if let layers = content as? [Layer], !layers.isEmpty {
+          found.append((KerasNaming.snake(label), layers, true))
+        }
+      }
+      mirror = level.superclassMirror
+    }
+    return found
+  }
+
+  /// The variables that files keep for the layer itself, in Keras' order.
+  package var savedWeights: [Weight] {
+    let own = ownWeights
+    return own.filter(\.trainable) + own.filter { !$0.trainable }
+  }
+
+  /// Called before each step of training, where weights may be written: inside the step their gradients are taken.
+  package func beginTrainingStep() {
+    for layer in sublayers { layer.beginTrainingStep() }
+  }
+
+  /// Whether the elements of data that goes straight into the layer are what it takes; asked before training, where the
+  /// compiled step no longer looks.
+  ///
+  /// - Throws: ``ModelError`` with the first that isn't.
+  package func checkData(_ column: Column) throws {}
+
+  /// Inputs that suit the registry's example of this class, for the test that every layer passes; nil: the first of some
+  /// usual shapes that it takes.
+  package var sampleInputs: [TensorType]? { nil }
+
+  /// How many inputs a call may have: what is asked before a layer is put into a graph.
+  open var inputCounts: ClosedRange<Int> { 1...1 }
+
+  /// Whether Keras is given several inputs as one list, as merging layers are; false: one after the other.
+  open var listsInputs: Bool { true }
 
   /// The layer's own weights, without its sublayers'.
   public var ownWeights: [Weight] { state.withLock { $0.weights } }
@@ -252,7 +347,10 @@ open class Layer: @unchecked Sendable {
   /// The results for several inputs; builds the layer first where that wasn't done.
   public final func callAsFunction(_ inputs: [Tensor], _ context: CallContext = .inference) -> [Tensor] {
     do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
-    let results = call(inputs, context)
+    var inputs = inputs
+    let inner = context.entering(&inputs)
+    var results = call(inputs, inner)
+    for (position, mask) in outputMasks(results, of: inputs).enumerated() { results[position].mask = mask }
     context.observer?(self, results)
     return results
   }

@@ -6,7 +6,7 @@ package enum LayerRegistry {
   /// One example of each, made with the defaults; keys without a default are named.
   package static let classes: [LayerClass] =
     [
-      LayerClass(Input([1]), required: ["batch_shape"], hasTrainable: false),
+      LayerClass(Input([1]), required: ["batch_shape"]),
       LayerClass(Dense(1), required: ["units"]),
       LayerClass(Activation(.linear), required: ["activation"]),
       LayerClass(ReLU()),
@@ -18,7 +18,39 @@ package enum LayerRegistry {
       LayerClass(Flatten()),
       LayerClass(Reshape([1]), required: ["target_shape"]),
       LayerClass(Rescaling(1), required: ["scale"]),
-    ] + images + preprocessing
+    ] + composed + images + preprocessing
+
+  /// Merging, normalisation, noise, sequences.
+  private static let composed: [LayerClass] = [
+    LayerClass(Add()),
+    LayerClass(Subtract()),
+    LayerClass(Multiply()),
+    LayerClass(Average()),
+    LayerClass(Maximum()),
+    LayerClass(Minimum()),
+    LayerClass(Concatenate()),
+    LayerClass(Dot(axes: -1), required: ["axes"]),
+    LayerClass(EinsumDense("ab,bc->ac", outputShape: [1]), required: ["equation", "output_shape"]),
+    LayerClass(Identity()),
+    LayerClass(Permute([1]), required: ["dims"]),
+    LayerClass(RepeatVector(1), required: ["n"]),
+    LayerClass(BatchNormalization()),
+    LayerClass(LayerNormalization()),
+    LayerClass(GroupNormalization()),
+    LayerClass(RMSNormalization()),
+    LayerClass(UnitNormalization()),
+    LayerClass(SpectralNormalization(Dense(1)), required: ["layer"]),
+    LayerClass(SpatialDropout1D(0), required: ["rate"]),
+    LayerClass(SpatialDropout2D(0), required: ["rate"]),
+    LayerClass(SpatialDropout3D(0), required: ["rate"]),
+    LayerClass(GaussianDropout(0), required: ["rate"]),
+    LayerClass(GaussianNoise(0), required: ["stddev"]),
+    LayerClass(AlphaDropout(0), required: ["rate"]),
+    LayerClass(ActivityRegularization()),
+    LayerClass(Embedding(1, 1), required: ["input_dim", "output_dim"]),
+    LayerClass(Masking()),
+    LayerClass(TimeDistributed(Dense(1)), required: ["layer"]),
+  ]
 
   private static let images: [LayerClass] = [
     LayerClass(Conv1D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
@@ -63,7 +95,7 @@ package enum LayerRegistry {
   private static let preprocessing: [LayerClass] = [
     LayerClass(Normalization()),
     LayerClass(CategoryEncoding(1), required: ["num_tokens"]),
-    LayerClass(Discretization.example, hasTrainable: false),
+    LayerClass(Discretization.example),
     LayerClass(Hashing(binCount: 1), required: ["num_bins"]),
     LayerClass(IntegerLookup()),
     LayerClass(StringLookup()),
@@ -83,6 +115,9 @@ package enum LayerRegistry {
     LayerClass(MixUp()),
     LayerClass(CutMix()),
   ]
+
+  /// Layers that work on data before the model sees it, on texts and numbers that stand for something.
+  package static let preprocessingNames = Set(preprocessing.map(\.className))
 
   private static let byName = Dictionary(uniqueKeysWithValues: classes.map { ($0.className, $0) })
 
@@ -104,20 +139,24 @@ package struct LayerClass: Sendable {
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DType) throws -> Layer
 
-  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = [], hasTrainable: Bool = true)
-  {
+  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = []) {
     className = example.className
-    self.hasTrainable = hasTrainable
+    hasTrainable = Example.savesTrainable
     self.required = required
     let labels = Mirror(reflecting: example.configuration).children.compactMap(\.label)
     keys = Set(labels.map { KerasNaming.key($0) })
-    do { defaults = try Self.encoded(example) } catch { programmerError("\(className): \(error)") }
+    do {
+      defaults = try Self.$isMakingExamples.withValue(true) { try Self.encoded(example) }
+    } catch { programmerError("\(className): \(error)") }
     make = { config, name, trainable, dtype in
       let data = try JSONEncoder().encode(config)
       let configuration = try KerasJSON.decode(Example.Configuration.self, from: data)
       return Example(configuration: configuration, name: name, trainable: trainable, dtype: dtype)
     }
   }
+
+  /// A new layer like the registry's example.
+  package func example(dtype: DType = .float32) throws -> Layer { try make(defaults, nil, true, dtype) }
 
   /// A layer of this class. Keys that are missing have their defaults, keys that aren't known are left out.
   ///
@@ -132,10 +171,13 @@ package struct LayerClass: Sendable {
     return try make(defaults.merging(known) { $1 }, name, trainable, dtype)
   }
 
+  /// In force while the registry is made: an example with a layer inside can't look into it.
+  @TaskLocal private static var isMakingExamples = false
+
   /// The layer's configuration under Keras' keys; nil is written where the default is something.
   package static func config(of layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     var config = try encoded(layer)
-    guard let known = try? LayerRegistry.named(layer.className) else { return config }
+    guard !isMakingExamples, let known = try? LayerRegistry.named(layer.className) else { return config }
     for (key, value) in known.defaults where config[key] == nil && value != .null { config[key] = .null }
     return config
   }
@@ -143,5 +185,16 @@ package struct LayerClass: Sendable {
   private static func encoded(_ layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     let data = try KerasJSON.encode(layer.configuration)
     return try JSONDecoder().decode([String: ConfigValue].self, from: data)
+  }
+
+  /// The same with name, dtype and whether it is trained; nil for a layer without a configuration.
+  package static func fullConfig(of layer: Layer) throws -> [String: ConfigValue]? {
+    guard let configured = layer as? any ConfigurableLayer else { return nil }
+    var config = try config(of: configured)
+    config["name"] = .string(layer.name)
+    // An input's configuration has a dtype of its own.
+    if config["dtype"] == nil { config["dtype"] = .string(layer.dtype.rawValue) }
+    if type(of: layer).savesTrainable { config["trainable"] = .bool(layer.trainable) }
+    return config
   }
 }

@@ -29,6 +29,8 @@ public final class Rescaling: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(scale: OneOrMany(scales), offset: offset), name: name)
   }
 
+  public override var supportsMasking: Bool { true }
+
   public override func check(_ inputs: [Shape]) throws {
     for (what, numbers) in [("scale", configuration.scale), ("offset", configuration.offset)]
     where !numbers.isSingle {

@@ -21,6 +21,8 @@ public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
     self.init(configuration: Configuration(axis: axis), name: name)
   }
 
+  public override var supportsMasking: Bool { true }
+
   private var axes: [Int] { configuration.axis.values }
 
   public override func check(_ inputs: [Shape]) throws {
@@ -32,7 +34,10 @@ public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
-    guard let mask = context.mask else { return normalised(x) }
+    // A mask of steps says nothing of the elements along the axis, and is passed on alone.
+    guard let mask = context.mask, Shape.broadcast(mask.shape, x.shape) == x.shape else {
+      return normalised(x)
+    }
     // Keras: far below everything else before, and 0 after, also where the whole axis is masked.
     let kept = normalised(Tensor.select(mask, x, Tensor(repeating: -1e9, shape: [], dtype: x.dtype)))
     return Tensor.select(mask, kept, Tensor(repeating: 0, shape: [], dtype: x.dtype))

@@ -5,31 +5,48 @@ import Synchronization
 public final class Weight: Sendable, CustomStringConvertible {
   /// `kernel`
   public let name: String
-  /// Keras' path: `sequential/dense/kernel`.
-  public let path: String
   public let initializer: Initializer
   public let regularizer: Regularizer?
   public let constraint: Constraint?
   package let variable: Variable
-  private let trains: Mutex<Bool>
+  private struct State: Sendable {
+    var path: String
+    var trainable: Bool
+    var isProvisional: Bool
+  }
+  private let state: Mutex<State>
 
   init(
     _ value: Tensor, name: String, path: String, initializer: Initializer, regularizer: Regularizer? = nil,
-    constraint: Constraint? = nil, trainable: Bool = true
+    constraint: Constraint? = nil, trainable: Bool = true, isProvisional: Bool = false
   ) {
     self.name = name
-    self.path = path
     self.initializer = initializer
     self.regularizer = regularizer
     self.constraint = constraint
     variable = Variable(value, name: path)
-    trains = Mutex(trainable)
+    state = Mutex(State(path: path, trainable: trainable, isProvisional: isProvisional))
   }
 
   /// Whether training changes it, as long as its layer is trainable too.
   public var trainable: Bool {
-    get { trains.withLock { $0 } }
-    set { trains.withLock { $0 = newValue } }
+    get { state.withLock { $0.trainable } }
+    set { state.withLock { $0.trainable = newValue } }
+  }
+
+  /// Keras' path: `sequential/dense/kernel`.
+  public internal(set) var path: String {
+    get { state.withLock { $0.path } }
+    set { state.withLock { $0.path = newValue } }
+  }
+
+  /// Draws a weight again that was made before its model, and so its seed, was there, and that nobody has set since.
+  func settle(_ random: RandomGenerator) {
+    let isProvisional = state.withLock { state in
+      defer { state.isProvisional = false }
+      return state.isProvisional
+    }
+    if isProvisional { variable.store(initializer(shape, dtype: dtype, random: random)) }
   }
 
   public var shape: Shape { variable.shape }
@@ -39,7 +56,10 @@ public final class Weight: Sendable, CustomStringConvertible {
   /// What it holds. Setting it to a tensor of another shape or dtype stops the program.
   public var value: Tensor {
     get { variable.value }
-    set { variable.value = newValue }
+    set {
+      state.withLock { $0.isProvisional = false }
+      variable.value = newValue
+    }
   }
 
   public var description: String { "\(path): \(variable.type)" }

@@ -137,7 +137,9 @@ public struct Loss: Sendable, ExpressibleByStringLiteral, CustomStringConvertibl
   {
     do { try check(labels: labels.type, predictions: predictions.type) } catch { programmerError("\(error)") }
     let (values, mask) = rowValues(labels, predictions)
-    return reduced(values, sampleWeights, mask)
+    // Steps that don't count in the predictions don't count in the loss.
+    let steps = predictions.mask.map { given in mask.map { $0.cast(to: .bool).and(given) } ?? given } ?? mask
+    return reduced(values, sampleWeights, steps)
   }
 
   func rowValues(_ labels: Tensor, _ predictions: Tensor) -> (Tensor, mask: Tensor?) {

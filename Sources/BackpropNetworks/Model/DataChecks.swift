@@ -71,7 +71,14 @@ enum DataChecks {
   }
 
   /// Every label is a class number, or the one that is ignored.
-  static func labels(_ column: Column, classes: Int, ignoring ignored: Int?) throws {
+  ///
+  /// - Parameters:
+  ///   - name: what one of them is called.
+  ///   - expected: what it should be.
+  static func labels(
+    _ column: Column, classes: Int, ignoring ignored: Int?, name: String = "the label",
+    expected: String = "a class number"
+  ) throws {
     let tensor = column.stored
     let rowSize = max(column.sampleShape.elementCount, 1)
     let bad = tensor.withUnsafeBytes { bytes -> (position: Int, value: Double)? in
@@ -96,7 +103,7 @@ enum DataChecks {
     let value = bad.value == bad.value.rounded() ? "\(Int(bad.value))" : "\(bad.value)"
     throw ModelError(
       .data,
-      "the label in row \(bad.position / rowSize) is \(value), expected a class number in 0..<\(classes)")
+      "\(name) in row \(bad.position / rowSize) is \(value), expected \(expected) in 0..<\(classes)")
   }
 
   private static func outside<Integer: FixedWidthInteger>(

@@ -27,13 +27,10 @@ struct Evaluator {
     try DataChecks.finite(memory.inputs, "the inputs")
     try DataChecks.finite(memory.labels, "the labels")
     let count = min(batchSize, memory.range.count)
-    let state = try prepare(
-      memory.types(memory.inputs, rows: count), memory.types(memory.labels, rows: count))
-    if let loss = state.loss, let labels = memory.labels.first,
-      let classes = loss.classCount(for: model.predictionShape(for: memory.types(memory.inputs, rows: count)))
-    {
-      try DataChecks.labels(labels, classes: classes, ignoring: loss.ignoredClass)
-    }
+    let inputs = memory.types(memory.inputs, rows: count)
+    let state = try prepare(inputs, memory.types(memory.labels, rows: count))
+    try model.checkData(memory.inputs)
+    try state.checkClasses(memory.labels, predictions: model.outputShapes(for: inputs))
     return state
   }
 
@@ -103,12 +100,10 @@ struct Evaluator {
     _ = try DataChecks.count(
       batch.inputs.map { Column($0) }, batch.labels.map { Column($0) }, batch.sampleWeights.map { Column($0) }
     )
-    let state = try prepare(batch.inputs.map(\.type), batch.labels.map(\.type))
-    if let loss = state.loss, let labels = batch.labels.first,
-      let classes = loss.classCount(for: model.predictionShape(for: batch.inputs.map(\.type)))
-    {
-      try DataChecks.labels(Column(labels), classes: classes, ignoring: loss.ignoredClass)
-    }
+    let inputs = batch.inputs.map(\.type)
+    let state = try prepare(inputs, batch.labels.map(\.type))
+    try model.checkData(batch.inputs.map { Column($0) })
+    try state.checkClasses(batch.labels.map { Column($0) }, predictions: model.outputShapes(for: inputs))
     let step = TrainingStep(model: model, state: state)
     if state.runsEagerly {
       _ = step.test(batch.inputs, batch.labels, batch.sampleWeights)
@@ -127,14 +122,8 @@ struct Evaluator {
   }
 
   private func prepare(_ inputs: [TensorType], _ labels: [TensorType]) throws -> CompiledState {
-    let state = try model.requireCompiled(for: "evaluate")
     try model.prepare(inputs.map(\.shape), random: model.random)
-    let predictions = model.predictionShape(for: inputs)
-    if let loss = state.loss {
-      guard let label = labels.first else { throw ModelError(.data, "the loss \(loss.name) needs labels") }
-      try loss.check(labels: label, predictions: TensorType(predictions, .float32))
-    }
-    model.compiled.withLock { $0?.resolve(labels: labels.first?.shape, predictions: predictions) }
+    try model.resolve(inputs: inputs, labels: labels)
     model.validatePrograms()
     return try model.requireCompiled(for: "evaluate")
   }
@@ -161,6 +150,15 @@ extension Model {
   ) throws -> Evaluation {
     let rows = TrainingRows.memory(
       inputs: [inputs.column], labels: [labels.column], sampleWeights: sampleWeight?.column)
+    return try evaluate(rows, batchSize: batchSize, callbacks: callbacks)
+  }
+
+  /// Loss and metrics of a model with several inputs or outputs.
+  public func evaluate(
+    _ inputs: [any ColumnConvertible], _ labels: [any ColumnConvertible], batchSize: Int = 32,
+    sampleWeight: (any ColumnConvertible)? = nil, callbacks: [Callback] = []
+  ) throws -> Evaluation {
+    let rows = TrainingColumns(inputs, labels, sampleWeights: sampleWeight).rows
     return try evaluate(rows, batchSize: batchSize, callbacks: callbacks)
   }
 

@@ -10,9 +10,11 @@ extension Model {
         metrics.isEmpty ? .null : .array(metrics.compactMap(\.configValue))
       }
       return [
-        "optimizer": state.optimizer.configValue, "loss": state.loss?.configValue ?? .null,
-        "loss_weights": .null,
-        "metrics": list(state.metrics), "weighted_metrics": list(state.weightedMetrics),
+        "optimizer": state.optimizer.configValue,
+        "loss": state.losses.configValue { $0.configValue ?? .null },
+        "loss_weights": state.lossWeights.configValue { .number($0) },
+        "metrics": state.metrics.configValue(list),
+        "weighted_metrics": state.weightedMetrics.configValue(list),
         "run_eagerly": .bool(state.runsEagerly), "steps_per_execution": 1, "jit_compile": false,
       ]
     }
@@ -23,11 +25,43 @@ extension Model {
   /// - Throws: ``ModelError`` for what isn't known here: the model is left uncompiled.
   package func compile(config: [String: ConfigValue]) throws {
     let optimizer = try Optimizer.from(config["optimizer"] ?? .null)
+    let several = outputNames.count > 1
+    func metrics(_ key: String) throws -> PerOutput<[Metric]> {
+      let value = config[key] ?? .null
+      return several
+        ? try PerOutput.from(value) { try Metric.list($0) } : PerOutput(shared: try Metric.list(value))
+    }
+    let loss = config["loss"] ?? .null
     try compile(
-      optimizer: optimizer, loss: try Loss.from(config["loss"] ?? .null),
-      metrics: try Metric.list(config["metrics"] ?? .null),
-      weightedMetrics: try Metric.list(config["weighted_metrics"] ?? .null),
+      optimizer,
+      losses: several ? try PerOutput.from(loss, Loss.from) : PerOutput(shared: try Loss.from(loss)),
+      lossWeights: try PerOutput.from(config["loss_weights"] ?? .null) { $0.double },
+      metrics: try metrics("metrics"), weightedMetrics: try metrics("weighted_metrics"),
       runEagerly: config["run_eagerly"]?.bool ?? false)
+  }
+}
+
+extension PerOutput {
+  /// As Keras writes what it was given: one value, a list of them, or an object with the outputs' names.
+  fileprivate func configValue(_ value: (Value) -> ConfigValue) -> ConfigValue {
+    switch form {
+    case .shared(let shared): return shared.map(value) ?? .null
+    case .ordered(let values):
+      return values.isEmpty ? .null : .array(values.map { $0.map(value) ?? .null })
+    case .named(let values): return .object(values.mapValues(value))
+    }
+  }
+
+  fileprivate static func from(
+    _ config: ConfigValue, _ make: (ConfigValue) throws -> Value?
+  ) throws -> PerOutput {
+    switch config {
+    case .null: return PerOutput(shared: nil)
+    case .array(let elements): return PerOutput(try elements.map { $0 == .null ? nil : try make($0) })
+    case .object(let fields) where fields["class_name"] == nil:
+      return PerOutput(try fields.compactMapValues { try make($0) })
+    default: return PerOutput(shared: try make(config))
+    }
   }
 }
 
@@ -150,7 +184,10 @@ extension Metric {
       guard let named = NamedConfig(element) else {
         throw ModelError(.argument, "expected a metric, found \(element.kindName)")
       }
-      let metric = Metric(className: named.className, config: named.config)
+      // A bare name is the metric's name in logs too, as when `compile` was given it.
+      let metric =
+        element.text.map { Metric(stringLiteral: $0) }
+        ?? Metric(className: named.className, config: named.config)
       try metric.check()
       return metric
     }

@@ -61,6 +61,34 @@ extension Model {
     return try Engine.exclusively { try loop.run() }
   }
 
+  /// Trains a model with several inputs or outputs: one column for each input, and one for each output that has labels.
+  ///
+  /// - Throws: ``ModelError`` for data that doesn't fit, ``TrainingError`` when the loss isn't finite, and what
+  ///   callbacks throw.
+  @discardableResult
+  public func fit(
+    _ inputs: [any ColumnConvertible], _ labels: [any ColumnConvertible], epochs: Int = 1,
+    batchSize: Int = 32,
+    verbose: Verbosity = .auto, callbacks: [Callback] = [], validationSplit: Double = 0,
+    validationData: (any TrainingSource)? = nil, shuffle: Bool = true,
+    sampleWeight: (any ColumnConvertible)? = nil, initialEpoch: Int = 0, stepsPerEpoch: Int? = nil,
+    validationBatchSize: Int? = nil, validationFrequency: Int = 1
+  ) throws -> History {
+    var loop = TrainingLoop(self, TrainingColumns(inputs, labels, sampleWeights: sampleWeight).rows)
+    loop.epochs = epochs
+    loop.batchSize = batchSize
+    loop.verbose = verbose
+    loop.callbacks = callbacks
+    loop.validationSplit = validationSplit
+    loop.validation = validationData
+    loop.shuffles = shuffle
+    loop.initialEpoch = initialEpoch
+    loop.stepsPerEpoch = stepsPerEpoch
+    loop.validationBatchSize = validationBatchSize
+    loop.validationFrequency = validationFrequency
+    return try Engine.exclusively { try loop.run() }
+  }
+
   /// Trains on a ``Dataset``, batch after batch, or on ``LabelledData``; see
   /// ``fit(_:_:epochs:batchSize:verbose:callbacks:validationSplit:validationData:shuffle:classWeight:sampleWeight:initialEpoch:stepsPerEpoch:validationBatchSize:validationFrequency:resumeFrom:)``.
   ///

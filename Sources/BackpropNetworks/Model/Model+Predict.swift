@@ -18,10 +18,12 @@ extension Model {
 
   /// The outputs for several inputs, one tensor for each output.
   public func predict(
-    _ inputs: [Column], batchSize: Int = 32, callbacks: [Callback] = []
+    _ inputs: [any ColumnConvertible], batchSize: Int = 32, callbacks: [Callback] = []
   ) throws -> [Tensor] {
+    let inputs = inputs.map(\.column)
     try DataChecks.positive("batchSize", batchSize)
     let count = try DataChecks.count(inputs, [], nil)
+    try checkData(inputs)
     return try Engine.exclusively {
       for callback in callbacks { callback.model = self }
       defer { for callback in callbacks { callback.model = nil } }

@@ -9,15 +9,18 @@ extension Model {
   /// What ``summary()`` prints.
   public var summaryText: String {
     let shapes = outputShapesByLayer()
+    let graph = self as? Functional
     let rows = layers.map { layer in
       [
         "\(layer.name) (\(layer.className))",
         shapes[ObjectIdentifier(layer)].map(Self.described) ?? "?",
-        layer.isBuilt ? grouped(layer.parameterCount) : "0 (unbuilt)",
-      ]
+        layer.isBuilt || layer is Input ? grouped(layer.parameterCount) : "0 (unbuilt)",
+      ] + (graph.map { [$0.connections(of: layer)] } ?? [])
     }
     let table = Table(
-      header: ["Layer (type)", "Output Shape", "Param #"], rows: rows, minimumWidths: [31, 22, 13])
+      header: ["Layer (type)", "Output Shape", "Param #"] + (graph == nil ? [] : ["Connected to"]),
+      rows: rows,
+      minimumWidths: [31, 22, 13] + (graph == nil ? [] : [20]))
     return (["Model: \"\(name)\"", table.description] + totals + costs).joined(separator: "\n")
   }
 
@@ -65,6 +68,18 @@ extension Model {
   }
 }
 
+extension Functional {
+  /// What a layer's calls take, as Keras writes it: layer, number of its call, number of the result.
+  fileprivate func connections(of layer: Layer) -> String {
+    let inputs = calls(of: layer).flatMap(\.inputs)
+    let names = inputs.map { input -> String in
+      let (call, result) = input.position(in: self)
+      return "\(input.layer.name)[\(call)][\(result)]"
+    }
+    return names.isEmpty ? "-" : names.joined(separator: ", ")
+  }
+}
+
 /// Columns between box-drawing lines.
 private struct Table: CustomStringConvertible {
   var header: [String]
@@ -82,7 +97,7 @@ private struct Table: CustomStringConvertible {
     func line(_ cells: [String], _ bar: String) -> String {
       let padded = cells.enumerated().map { column, cell in
         let space = String(repeating: " ", count: widths[column] - cell.count)
-        return column == cells.count - 1 ? space + cell : cell + space
+        return column == 2 ? space + cell : cell + space
       }
       return "\(bar) " + padded.joined(separator: " \(bar) ") + " \(bar)"
     }

@@ -55,6 +55,26 @@ open class Model: Layer, @unchecked Sendable {
   /// The layers, in order.
   public var layers: [Layer] { sublayers }
 
+  /// What the outputs are called in logs and files; nil where nothing names them.
+  open var outputNames: [String] { [] }
+
+  /// The steps that count in what the layers inside gave.
+  open override func outputMasks(_ results: [Tensor], of inputs: [Tensor]) -> [Tensor?] {
+    results.map(\.mask)
+  }
+
+  /// The layer at this position, counted from the end where it is negative.
+  ///
+  /// - Throws: ``ModelError`` when there are fewer.
+  public func getLayer(index: Int) throws -> Layer {
+    let layers = layers
+    let position = index < 0 ? index + layers.count : index
+    guard layers.indices.contains(position) else {
+      throw ModelError(.argument, at: path, "there are \(layers.count) layers, none at \(index)")
+    }
+    return layers[position]
+  }
+
   /// The layer of this name.
   ///
   /// - Throws: ``ModelError`` with the nearest name when there is none.
@@ -70,18 +90,49 @@ open class Model: Layer, @unchecked Sendable {
     try Engine.exclusively { try prepare([Shape([1] + sampleShape.dimensions)], random: random) }
   }
 
+  // MARK: Steps
+
+  /// One step of training on one batch; override it for a step of your own.
+  ///
+  /// ```swift
+  /// override func trainStep(
+  ///   _ step: TrainingStep, inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?
+  /// ) -> Tensor {
+  ///   let context = step.context
+  ///   let (loss, gradients) = step.lossAndGradients {
+  ///     let y = self(inputs, context)[0]
+  ///     return (y - labels[0]).squared().mean() + y.abs().mean() * 0.01
+  ///   }
+  ///   _ = step.update(loss, gradients)
+  ///   return loss
+  /// }
+  /// ```
+  ///
+  /// It is recorded once for each shape of batch and then run as one program. Gives the loss, a scalar, which logs don't
+  /// hold unless ``TrainingStep/count(_:inputs:labels:outputs:sampleWeights:)`` is called too.
+  open func trainStep(
+    _ step: TrainingStep, inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?
+  ) -> Tensor { step.train(inputs: inputs, labels: labels, sampleWeights: sampleWeights) }
+
+  /// One step of evaluation on one batch.
+  open func testStep(
+    _ step: TrainingStep, inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?
+  ) -> Tensor { step.test(inputs: inputs, labels: labels, sampleWeights: sampleWeights) }
+
   // MARK: Compiled state
 
   /// nil before `compile`.
   public var optimizer: Optimizer? { compiled.withLock { $0?.optimizer } }
-  public var loss: Loss? { compiled.withLock { $0?.loss } }
+  /// The first output's loss.
+  public var loss: Loss? { compiled.withLock { $0?.losses.all.first } }
   public var isCompiled: Bool { compiled.withLock { $0 != nil } }
 
   /// The metrics as they were resolved: `accuracy` has become the one that fits, once the model has seen labels.
   public var compiledMetrics: [Metric] {
     compiled.withLock { state in
       guard let state else { return [] }
-      return state.resolved?.map(\.state.metric) ?? state.metrics + state.weightedMetrics
+      return state.heads?.flatMap { $0.metrics.map(\.state.metric) }
+        ?? (state.metrics.all + state.weightedMetrics.all).flatMap { $0 }
     }
   }
 
@@ -98,17 +149,65 @@ open class Model: Layer, @unchecked Sendable {
     optimizer: some OptimizerConvertible = "rmsprop", loss: Loss? = nil, metrics: [Metric] = [],
     weightedMetrics: [Metric] = [], runEagerly: Bool = false
   ) throws {
+    try compile(
+      optimizer, losses: PerOutput(shared: loss), lossWeights: [], metrics: PerOutput(shared: metrics),
+      weightedMetrics: PerOutput(shared: weightedMetrics), runEagerly: runEagerly)
+  }
+
+  /// Loss and metrics for each output: the losses, times their weights, are added up.
+  ///
+  /// Logs hold each output's loss and metrics under its name: `class_loss`, `class_accuracy`.
+  ///
+  /// - Parameters:
+  ///   - losses: one after the other, or by the outputs' names.
+  ///   - lossWeights: 1 where nothing is said.
+  /// - Throws: ``ModelError`` for names that mean nothing, with the nearest that does.
+  public func compile(
+    optimizer: some OptimizerConvertible = "rmsprop", losses: PerOutput<Loss>,
+    lossWeights: PerOutput<Double> = [], metrics: PerOutput<[Metric]> = [],
+    weightedMetrics: PerOutput<[Metric]> = [], runEagerly: Bool = false
+  ) throws {
+    try compile(
+      optimizer, losses: losses, lossWeights: lossWeights, metrics: metrics, weightedMetrics: weightedMetrics,
+      runEagerly: runEagerly)
+  }
+
+  func compile(
+    _ optimizer: some OptimizerConvertible, losses: PerOutput<Loss>, lossWeights: PerOutput<Double>,
+    metrics: PerOutput<[Metric]>, weightedMetrics: PerOutput<[Metric]>, runEagerly: Bool
+  ) throws {
     let optimizer = try optimizer.makeOptimizer()
     _ = try optimizer.schedule?.resolved()
-    _ = try loss?.resolved()
-    for metric in metrics + weightedMetrics { try metric.check() }
+    for loss in losses.all { _ = try loss.resolved() }
+    for metric in (metrics.all + weightedMetrics.all).flatMap({ $0 }) { try metric.check() }
+    if !outputNames.isEmpty {
+      _ = try losses.values(outputs: outputNames, what: "losses")
+      _ = try lossWeights.values(outputs: outputNames, what: "loss weights")
+    }
     let state = CompiledState(
-      optimizer: optimizer, loss: loss, metrics: metrics, weightedMetrics: weightedMetrics,
-      runsEagerly: runEagerly)
+      optimizer: optimizer, losses: losses, lossWeights: lossWeights, metrics: metrics,
+      weightedMetrics: weightedMetrics, runsEagerly: runEagerly)
     Engine.exclusively {
       compiled.withLock { $0 = state }
       programs.removeAll()
     }
+  }
+
+  /// Whether the data's elements are what the layers at the inputs take.
+  func checkData(_ inputs: [Column]) throws {
+    for (position, column) in inputs.enumerated() {
+      for layer in layers(atInput: position) { try layer.checkData(column) }
+    }
+  }
+
+  /// The layers that an input goes into as it is.
+  func layers(atInput position: Int) -> [Layer] { [] }
+
+  /// Fits what `compile` was given to the outputs and labels, and checks these.
+  func resolve(inputs: [TensorType], labels: [TensorType]) throws {
+    let predictions = programs.outputTypes(of: self, for: inputs)
+    let names = outputNames
+    try compiled.withLock { try $0?.resolve(labels: labels, predictions: predictions, outputNames: names) }
   }
 
   func requireCompiled(for call: String) throws -> CompiledState {
@@ -119,43 +218,4 @@ open class Model: Layer, @unchecked Sendable {
 
   /// Forgets what `fit` compiled and kept for the next call, with the data it reads.
   public func releasePrograms() { Engine.exclusively { programs.removeAll() } }
-}
-
-/// What `compile` fixed.
-struct CompiledState: Sendable {
-  struct ResolvedMetric: Sendable {
-    var state: MetricState
-    var isWeighted: Bool
-  }
-
-  var optimizer: Optimizer
-  var loss: Loss?
-  var metrics: [Metric]
-  var weightedMetrics: [Metric]
-  var runsEagerly: Bool
-  let lossTracker = MetricState(Metric(.mean, name: "loss"))
-  /// The metrics' counters, once labels and outputs were seen.
-  var resolved: [ResolvedMetric]?
-
-  mutating func resolve(labels: Shape?, predictions: Shape) {
-    guard resolved == nil, let labels else { return }
-    func made(_ metric: Metric, _ isWeighted: Bool) -> ResolvedMetric {
-      let fitting = metric.fitting(loss: loss, labels: labels, predictions: predictions)
-      return ResolvedMetric(state: fitting.state(), isWeighted: isWeighted)
-    }
-    resolved = metrics.map { made($0, false) } + weightedMetrics.map { made($0, true) }
-  }
-
-  /// Loss first, then the metrics.
-  var trackers: [MetricState] { [lossTracker] + (resolved ?? []).map(\.state) }
-
-  func resetTrackers() { for tracker in trackers { tracker.reset() } }
-
-  var logs: Logs {
-    var logs = Logs()
-    for tracker in trackers {
-      for entry in tracker.entries(named: tracker.name) { logs[entry.name] = entry.value }
-    }
-    return logs
-  }
 }

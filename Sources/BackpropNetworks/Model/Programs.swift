@@ -82,7 +82,17 @@ final class ProgramCache: @unchecked Sendable {
 extension Model {
   /// Forgets programs that were recorded when other weights were trained.
   func validatePrograms() {
-    programs.validate(trainableWeights.map { ObjectIdentifier($0) } + weights.map { ObjectIdentifier($0) })
+    programs.validate(
+      trainableWeights.map { ObjectIdentifier($0) } + weights.map { ObjectIdentifier($0) }
+        + frozenLayers.map { ObjectIdentifier($0) })
+  }
+
+  /// Layers that aren't trained: with running statistics they compute otherwise, whether they have trained weights or not.
+  private var frozenLayers: [Layer] {
+    func frozen(_ layer: Layer) -> [Layer] {
+      (layer.trainable ? [] : [layer]) + layer.sublayers.flatMap(frozen)
+    }
+    return frozen(self)
   }
 
   /// The compiled training step, to look at its kernels and its plan; nil before `fit`.

@@ -32,6 +32,11 @@ public final class Sequential: Model, @unchecked Sendable {
   /// Keras doesn't count the input as a layer.
   public override var layers: [Layer] { stack.filter { !($0 is Input) } }
 
+  override func layers(atInput position: Int) -> [Layer] {
+    guard position == 0, let first = layers.first else { return [] }
+    return (first as? Model)?.layers(atInput: 0) ?? [first]
+  }
+
   public override func check(_ inputs: [Shape]) throws {
     guard !layers.isEmpty else {
       throw ModelError(.order, at: path, "there are no layers; put some between the braces of Sequential { }")

@@ -27,12 +27,9 @@ final class StepRunner {
     let count = min(batchSize, memory.range.count)
     let predictions = try prepare(
       memory.types(memory.inputs, rows: count), memory.types(memory.labels, rows: count))
-    if let loss = step.state.loss, let classes = loss.classCount(for: predictions),
-      let labels = memory.labels.first
-    {
-      try DataChecks.labels(labels, classes: classes, ignoring: loss.ignoredClass)
-    }
-    try setClassWeights(classWeight, predictions, memory.labels.first)
+    try step.state.checkClasses(memory.labels, predictions: predictions)
+    try model.checkData(memory.inputs)
+    try setClassWeights(classWeight, predictions.first)
   }
 
   /// Batches that come as tensors.
@@ -40,11 +37,15 @@ final class StepRunner {
     self.model = model
     memory = nil
     step = TrainingStep(model: model, state: try model.requireCompiled(for: "fit"))
-    try setClassWeights(classWeight, nil, nil)
+    try setClassWeights(classWeight, nil)
   }
 
-  private func setClassWeights(_ weights: [Int: Double]?, _ predictions: Shape?, _ labels: Column?) throws {
+  private func setClassWeights(_ weights: [Int: Double]?, _ predictions: Shape?) throws {
     guard let weights else { return }
+    if model.outputNames.count > 1 {
+      throw ModelError(
+        .argument, "classWeight: the model has several outputs; give each row its sampleWeight")
+    }
     if let bad = weights.first(where: { $0.key < 0 || !$0.value.isFinite || $0.value < 0 }) {
       throw ModelError(.argument, "classWeight: class \(bad.key) has weight \(bad.value)")
     }
@@ -52,20 +53,15 @@ final class StepRunner {
     step.classWeights = Tensor((0...largest).map { Float(weights[$0] ?? 1) })
   }
 
-  /// Builds the model, checks shapes against the loss, resolves metrics; gives the predictions' shape.
-  private func prepare(_ inputs: [TensorType], _ labels: [TensorType]) throws -> Shape {
+  /// Builds the model, checks shapes against the losses, resolves metrics; gives the outputs' shapes.
+  private func prepare(_ inputs: [TensorType], _ labels: [TensorType]) throws -> [Shape] {
     try model.prepare(inputs.map(\.shape), random: model.random)
-    let predictions = model.programs.outputTypes(of: model, for: inputs)
-    if let loss = step.state.loss {
-      guard let label = labels.first else { throw ModelError(.data, "the loss \(loss.name) needs labels") }
-      try loss.check(labels: label, predictions: predictions[0])
-    }
-    model.compiled.withLock { $0?.resolve(labels: labels.first?.shape, predictions: predictions[0].shape) }
+    try model.resolve(inputs: inputs, labels: labels)
     step = TrainingStep(
       model: model, state: try model.requireCompiled(for: "fit"), classWeights: step.classWeights)
     model.validatePrograms()
     step.state.optimizer.build(model.trainableWeights)
-    return predictions[0].shape
+    return model.outputShapes(for: inputs)
   }
 
   func resetTrackers() { step.state.resetTrackers() }
@@ -233,12 +229,9 @@ final class StepRunner {
       if checkedBatches.count > 64 { checkedBatches = [] }
       checkedBatches.insert(types)
     }
-    if let loss = step.state.loss, let labels = batch.labels.first {
-      let predictions = model.predictionShape(for: batch.inputs.map(\.type))
-      if let classes = loss.classCount(for: predictions) {
-        try DataChecks.labels(Column(labels), classes: classes, ignoring: loss.ignoredClass)
-      }
-    }
+    try model.checkData(batch.inputs.map { Column($0) })
+    try step.state.checkClasses(
+      batch.labels.map { Column($0) }, predictions: model.outputShapes(for: batch.inputs.map(\.type)))
   }
 
   // MARK: Failure
@@ -271,8 +264,8 @@ extension Batch {
 }
 
 extension Model {
-  /// The shape of the first output, remembered for the inputs asked for last.
-  func predictionShape(for inputs: [TensorType]) -> Shape {
-    programs.outputTypes(of: self, for: inputs)[0].shape
+  /// The shapes of the outputs, remembered for the inputs asked for last.
+  func outputShapes(for inputs: [TensorType]) -> [Shape] {
+    programs.outputTypes(of: self, for: inputs).map(\.shape)
   }
 }

@@ -68,7 +68,7 @@ struct Diagnosis {
     let weights = step.model.trainableWeights
     let (loss, gradients) = valueAndGradient(at: weights.map(\.variable)) {
       let outputs = step.model(inputs, context)
-      return step.totalLoss(labels, outputs, sampleWeights, context)
+      return step.totalLoss(labels, outputs, sampleWeights: sampleWeights, context)
     }
     if let (path, found) = finding.first {
       return (path, "the first \(found.value) is in this layer's output, row \(found.row) of the batch")
@@ -77,7 +77,8 @@ struct Diagnosis {
       let bad = zip(weights, gradients).first { $1.flatMap(firstNotFinite) != nil }
       if let bad { return (bad.0.path, "the gradient isn't finite") }
     }
-    return (nil, "all layers' outputs are finite: it began in the loss \(step.state.loss?.name ?? "")")
+    let names = step.state.losses.all.map(\.name).joined(separator: ", ")
+    return (nil, "all layers' outputs are finite: it began in the loss \(names)")
   }
 }
 

@@ -15,6 +15,31 @@ extension LabelledData: TrainingSource {
   public var rows: TrainingRows { .memory(inputs: [inputs], labels: [labels], sampleWeights: nil) }
 }
 
+/// Rows in memory for a model with several inputs or outputs.
+///
+/// ```swift
+/// let test = TrainingColumns([images, ages], [classes, weights])
+/// try model.fit([trainImages, trainAges], [trainClasses, trainWeights], validationData: test)
+/// ```
+public struct TrainingColumns: TrainingSource {
+  /// One for each of the model's inputs.
+  public var inputs: [Column]
+  /// One for each output that has labels.
+  public var labels: [Column]
+  public var sampleWeights: Column?
+
+  public init(
+    _ inputs: [any ColumnConvertible], _ labels: [any ColumnConvertible],
+    sampleWeights: (any ColumnConvertible)? = nil
+  ) {
+    self.inputs = inputs.map(\.column)
+    self.labels = labels.map(\.column)
+    self.sampleWeights = sampleWeights?.column
+  }
+
+  public var rows: TrainingRows { .memory(inputs: inputs, labels: labels, sampleWeights: sampleWeights) }
+}
+
 extension Dataset: TrainingSource {
   public var rows: TrainingRows { .stream(self) }
 }

@@ -1,64 +1,106 @@
 import BackpropTensors
 
 /// The body of one step: what eager code runs and `compiled` records.
-struct TrainingStep: Sendable {
-  let model: Model
+///
+/// A model that overrides ``Model/trainStep(_:inputs:labels:sampleWeights:)`` makes its own step of these parts.
+public struct TrainingStep: Sendable {
+  public let model: Model
   let state: CompiledState
   /// [classes]: what each class counts.
   var classWeights: Tensor?
+  /// Measures the step on the way.
+  var probe: StepProbe?
 
-  /// Forward, loss, backward, update, counters. Gives the loss, a scalar, and behind it what a probe measured; writes
-  /// nothing when the loss isn't finite.
-  func train(
-    _ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?, probe: StepProbe? = nil
-  ) -> [Tensor] {
-    let weights = model.trainableWeights
+  /// What `compile` was given.
+  public var optimizer: Optimizer { state.optimizer }
+
+  /// What to call the model with in training: a new one for each step, since it collects what layers add to the loss.
+  public var context: CallContext {
     var context = CallContext(isTraining: true, random: model.random)
     if let probe { context.observer = { probe.observe($0, $1) } }
-    let sampleWeights = combined(sampleWeights, labels.first)
-    let predictions = Box<Tensor>()
-    var (loss, gradients) = valueAndGradient(at: weights.map(\.variable)) {
-      let outputs = model(inputs, context)
-      predictions.value = outputs[0].detached
-      let loss = totalLoss(labels, outputs, sampleWeights, context)
-      return state.optimizer.options.lossScaleFactor.map { loss * $0 } ?? loss
-    }
-    if let scale = state.optimizer.options.lossScaleFactor { loss = loss / scale }
-    if let tracer = VariableScopes.tracer {
-      tracer.guardFinite(loss)
-      probe?.note(weights)
-      state.optimizer.apply(gradients, to: weights)
-    } else if loss.item().isFinite {
-      probe?.note(weights)
-      state.optimizer.applyEagerly(gradients, to: weights)
-    } else {
-      return [loss]
-    }
-    count(loss, inputs, labels, predictions.value!, sampleWeights)
-    guard let probe else { return [loss] }
-    return [
-      loss, probe.measurements(model, weights, gradients, scale: state.optimizer.options.lossScaleFactor),
-    ]
+    return context
   }
 
-  /// Forward, loss, counters.
-  func test(_ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?) -> Tensor {
-    let context = CallContext(random: model.random)
-    let sampleWeights = combined(sampleWeights, labels.first)
-    let outputs = model(inputs, context)
-    let loss = totalLoss(labels, outputs, sampleWeights, context)
-    count(loss, inputs, labels, outputs[0], sampleWeights)
+  /// Forward, loss, backward, update, counters. Gives the loss, a scalar; writes nothing when it isn't finite.
+  public func train(inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?) -> Tensor {
+    let context = context
+    let predictions = Box<[Tensor]>()
+    let (loss, gradients) = lossAndGradients {
+      let outputs = model(inputs, context)
+      predictions.value = outputs.map(\.detached)
+      return totalLoss(labels, outputs, sampleWeights: sampleWeights, context)
+    }
+    if update(loss, gradients) {
+      count(loss, inputs: inputs, labels: labels, outputs: predictions.value!, sampleWeights: sampleWeights)
+    }
     return loss
   }
 
-  /// The loss with the penalties on weights and what layers added.
-  func totalLoss(
-    _ labels: [Tensor], _ outputs: [Tensor], _ sampleWeights: Tensor?, _ context: CallContext
+  /// The loss and its gradients with respect to the model's trainable weights, in their order; the optimizer's factor that
+  /// keeps small gradients from vanishing is applied to the gradients only.
+  public func lossAndGradients(_ loss: () -> Tensor) -> (loss: Tensor, gradients: [Tensor?]) {
+    model.beginTrainingStep()
+    var (value, gradients) = valueAndGradient(at: model.trainableWeights.map(\.variable)) {
+      let value = loss()
+      return state.optimizer.options.lossScaleFactor.map { value * $0 } ?? value
+    }
+    if let scale = state.optimizer.options.lossScaleFactor { value = value / scale }
+    return (value, gradients)
+  }
+
+  /// Changes the weights, unless the loss isn't finite: then it is false, and the step is to end without changing anything.
+  public func update(_ loss: Tensor, _ gradients: [Tensor?]) -> Bool {
+    if let tracer = VariableScopes.tracer {
+      tracer.guardFinite(loss)
+      probe?.note(model.trainableWeights, gradients)
+      state.optimizer.apply(gradients, to: model.trainableWeights)
+      return true
+    }
+    guard loss.item().isFinite else { return false }
+    probe?.note(model.trainableWeights, gradients)
+    state.optimizer.applyEagerly(gradients, to: model.trainableWeights)
+    return true
+  }
+
+  /// The model's own step: the loss, and behind it what a probe measured unless the loss isn't finite.
+  func train(
+    _ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?, probe: StepProbe? = nil
+  ) -> [Tensor] {
+    var step = self
+    step.probe = probe
+    let loss = model.trainStep(step, inputs: inputs, labels: labels, sampleWeights: sampleWeights)
+    let measured = probe?.measurements(model, scale: state.optimizer.options.lossScaleFactor)
+    return [loss] + (measured.map { [$0] } ?? [])
+  }
+
+  func test(_ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?) -> Tensor {
+    model.testStep(self, inputs: inputs, labels: labels, sampleWeights: sampleWeights)
+  }
+
+  /// Forward, loss, counters.
+  public func test(inputs: [Tensor], labels: [Tensor], sampleWeights: Tensor?) -> Tensor {
+    let context = CallContext(random: model.random)
+    let outputs = model(inputs, context)
+    let loss = totalLoss(labels, outputs, sampleWeights: sampleWeights, context)
+    count(loss, inputs: inputs, labels: labels, outputs: outputs, sampleWeights: sampleWeights)
+    return loss
+  }
+
+  /// The outputs' losses times their weights, with the penalties on weights and what layers added.
+  public func totalLoss(
+    _ labels: [Tensor], _ outputs: [Tensor], sampleWeights: Tensor?, _ context: CallContext
   ) -> Tensor {
     var terms: [Tensor] = []
-    if let loss = state.loss, let labels = labels.first {
-      let value = loss(labels, outputs[0], sampleWeights: sampleWeights)
-      terms.append(value.rank == 0 ? value : value.sum())
+    for (head, output) in zip(state.heads ?? [], outputs) {
+      guard let loss = head.loss, let label = head.label else { continue }
+      let sampleWeights = combined(sampleWeights, labels[label])
+      let value = loss(labels[label], output, sampleWeights: sampleWeights)
+      var term = value.rank == 0 ? value : value.sum()
+      if let tracker = head.lossTracker {
+        tracker.update(mean: term.stopGradient(), weight: output.shape.dimensions.first ?? 1)
+      }
+      if let weight = head.weight { term = term * weight }
+      terms.append(term)
     }
     terms += context.addedLosses
     for weight in model.trainableWeights {
@@ -68,15 +110,28 @@ struct TrainingStep: Sendable {
     return terms.dropFirst().reduce(first, +)
   }
 
-  private func count(
-    _ loss: Tensor, _ inputs: [Tensor], _ labels: [Tensor], _ predictions: Tensor, _ sampleWeights: Tensor?
+  /// Adds to the counters of loss and metrics.
+  public func count(
+    _ loss: Tensor, inputs: [Tensor], labels: [Tensor], outputs: [Tensor], sampleWeights: Tensor?
   ) {
     state.lossTracker.update(mean: loss, weight: inputs.first?.shape.dimensions.first ?? 1)
-    guard let labels = labels.first else { return }
-    for metric in state.resolved ?? [] {
-      metric.state.update(
-        labels: labels, predictions: predictions, sampleWeights: metric.isWeighted ? sampleWeights : nil)
+    for (head, output) in zip(state.heads ?? [], outputs) {
+      guard let label = head.label else { continue }
+      for metric in head.metrics {
+        let given = metric.isWeighted ? combined(sampleWeights, labels[label]) : nil
+        metric.state.update(
+          labels: labels[label], predictions: output,
+          sampleWeights: output.mask.map { masked(given, $0) } ?? given)
+      }
     }
+  }
+
+  /// Weights that are 0 for the steps that don't count.
+  private func masked(_ weights: Tensor?, _ mask: Tensor) -> Tensor {
+    let counts = mask.cast(to: .float32)
+    guard var weights else { return counts }
+    while weights.rank < counts.rank { weights = weights.expanded(axis: -1) }
+    return weights.cast(to: .float32) * counts
   }
 
   /// Sample weights times the weights of the samples' classes.
@@ -100,6 +155,7 @@ extension Tensor {
   fileprivate var detached: Tensor {
     var result = stopGradient()
     result.logits = logits?.detached
+    result.mask = mask?.stopGradient()
     return result
   }
 }

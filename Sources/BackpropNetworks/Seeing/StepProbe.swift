@@ -9,7 +9,8 @@ final class StepProbe: Sendable {
     var layers: [(path: String, name: String, count: Int)] = []
     var activations: [(path: String, name: String, activation: WatchedActivation)] = []
     var activationShares: [Tensor] = []
-    var before: [Tensor] = []
+    /// nil until the update begins.
+    var update: (weights: [Weight], gradients: [Tensor?], before: [Tensor])?
     /// Of the layer that gives the model's own output, whose limits are what it is trained to reach.
     var outputPath = ""
   }
@@ -31,11 +32,17 @@ final class StepProbe: Sendable {
   }
 
   /// Before the update.
-  func note(_ weights: [Weight]) { state.withLock { $0.before = weights.map(\.variable.value) } }
+  func note(_ weights: [Weight], _ gradients: [Tensor?]) {
+    state.withLock { $0.update = (weights, gradients, weights.map(\.variable.value)) }
+  }
 
-  /// After the update: the numbers, float32.
-  func measurements(_ model: Model, _ weights: [Weight], _ gradients: [Tensor?], scale: Double?) -> Tensor {
-    let before = state.withLock { $0.before }
+  /// After the update: the numbers, float32; nil when there was none.
+  func measurements(_ model: Model, scale: Double?) -> Tensor? {
+    let update = state.withLock { state in
+      defer { state.update = nil }
+      return state.update
+    }
+    guard let (weights, gradients, before) = update else { return nil }
     let place = Dictionary(
       uniqueKeysWithValues: weights.enumerated().map { (ObjectIdentifier($1), $0) })
     var numbers: [Tensor] = []

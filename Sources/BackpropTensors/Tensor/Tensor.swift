@@ -15,6 +15,19 @@ public struct Tensor: Sendable {
   /// What a softmax, sigmoid or relu made this tensor from: a cross-entropy works on it instead, and so does max
   /// pooling.
   package var logits: Logits?
+  private var maskBox: MaskBox?
+
+  /// bool [batch, steps]: which steps of a sequence count. Layers attach it to what they give and read it from what they
+  /// get, as Keras does; every other operation drops it. nil: all count.
+  public var mask: Tensor? {
+    get { maskBox?.mask }
+    set { maskBox = newValue.map(MaskBox.init) }
+  }
+
+  private final class MaskBox: Sendable {
+    let mask: Tensor
+    init(_ mask: Tensor) { self.mask = mask }
+  }
 
   /// Where a tensor's elements are.
   package enum Source: Sendable {

@@ -87,8 +87,6 @@ add("frozen", frozen, (4,), classes=1, loss=keras.losses.MeanAbsoluteError(reduc
 # What must be refused, or read with a warning.
 lambda_model = keras.Sequential([keras.Input((4,)), L.Lambda(lambda x: x + 1), L.Dense(2)])
 lambda_model.save(FILES / "refused-lambda.keras")
-inputs = keras.Input((4,))
-keras.Model(inputs, L.Dense(2)(inputs)).save(FILES / "refused-functional.keras")
 
 
 @keras.saving.register_keras_serializable("mine")

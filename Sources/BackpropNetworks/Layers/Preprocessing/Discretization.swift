@@ -97,6 +97,8 @@ public final class Discretization: Layer, ConfigurableLayer, @unchecked Sendable
     }
   }
 
+  package override class var savesTrainable: Bool { false }
+
   public override func build(_ input: Shape) throws {
     try checkOptions()
     if configuration.binBoundaries == nil {

@@ -1,0 +1,160 @@
+import BackpropTensors
+import Synchronization
+
+/// What a layer would give: a place in the graph that a ``Functional`` model is made from.
+///
+/// ```swift
+/// let x = Input([784])
+/// let h = Dense(64, activation: .relu)(x)     // [nil, 64]
+/// let model = try Model(inputs: x, outputs: Dense(10, activation: .softmax)(h))
+/// ```
+///
+/// Keras' `KerasTensor`. Layers make their weights when they are called on one. What doesn't fit is reported when the
+/// model is made, which throws; until then the result is a tensor without a shape.
+public struct SymbolicTensor: Sendable, SymbolicConvertible {
+  let call: LayerCall
+  /// Which of the call's results it is.
+  let index: Int
+
+  /// The sizes, batch axis included, nil where they are open.
+  ///
+  /// Empty where the layer couldn't take its inputs.
+  public var shape: [Int?] { call.failure == nil ? call.openShapes[index] : [] }
+
+  public var dtype: DType { call.failure == nil ? call.outputs[index].dtype : .float32 }
+
+  public var symbolic: SymbolicTensor { self }
+
+  /// The shape with sizes in place of the open ones.
+  var type: TensorType { call.outputs[index] }
+
+  func isSame(as other: SymbolicTensor) -> Bool { call === other.call && index == other.index }
+}
+
+/// A ``SymbolicTensor``, or an ``Input`` that stands for its own.
+public protocol SymbolicConvertible: Sendable {
+  var symbolic: SymbolicTensor { get }
+}
+
+/// One use of a layer in a graph.
+final class LayerCall: Sendable {
+  let layer: Layer
+  let inputs: [SymbolicTensor]
+  /// Whether the inputs were given as a list.
+  let takesList: Bool
+  /// The results where open sizes are `standIns[0]`.
+  let outputs: [TensorType]
+  /// The results where open sizes are `standIns[1]`; nil where none is open but the batch axis.
+  let others: [TensorType]?
+  let failure: ModelError?
+  /// Grows from call to call.
+  let number: Int
+
+  private static let count = Atomic<Int>(0)
+
+  /// What stands for sizes that are open: two, so that the sizes that follow from them are known as open too. Multiples
+  /// of 8, so that strides and pools divide them.
+  static let standIns = [24, 40]
+
+  init(
+    _ layer: Layer, _ inputs: [SymbolicTensor], takesList: Bool, outputs: [TensorType], others: [TensorType]?,
+    failure: ModelError? = nil
+  ) {
+    self.layer = layer
+    self.inputs = inputs
+    self.takesList = takesList
+    self.outputs = outputs
+    self.others = others
+    self.failure = failure
+    number = Self.count.add(1, ordering: .relaxed).newValue
+  }
+
+  var openShapes: [[Int?]] {
+    outputs.enumerated().map { position, type in
+      type.shape.dimensions.enumerated().map { axis, size in
+        if axis == 0 { return nil }
+        guard let others else { return size }
+        return others[position].shape[axis] == size ? size : nil
+      }
+    }
+  }
+
+  var results: [SymbolicTensor] {
+    failure == nil
+      ? outputs.indices.map { SymbolicTensor(call: self, index: $0) } : [SymbolicTensor(call: self, index: 0)]
+  }
+}
+
+/// In force while a layer is called on symbolic tensors.
+enum SymbolicCall {
+  @TaskLocal static var isActive = false
+}
+
+/// An input layer's only call, made when it is first asked for.
+final class SymbolCell: Sendable {
+  private let call = Mutex<LayerCall?>(nil)
+
+  func call(of input: Input) -> LayerCall {
+    call.withLock { call in
+      if let call { return call }
+      let types = LayerCall.standIns.map { size in
+        TensorType(Shape([1] + input.sizes.map { $0 ?? size }), input.configuration.dtype)
+      }
+      let isOpen = input.sizes.contains(nil)
+      let made = LayerCall(
+        input, [], takesList: false, outputs: [types[0]], others: isOpen ? [types[1]] : nil)
+      call = made
+      return made
+    }
+  }
+}
+
+extension Input: SymbolicConvertible {
+  public var symbolic: SymbolicTensor { SymbolicTensor(call: symbol.call(of: self), index: 0) }
+}
+
+extension Layer {
+  /// The layer's result in a graph; makes its weights.
+  public func callAsFunction(_ input: some SymbolicConvertible) -> SymbolicTensor {
+    symbolicCall([input.symbolic], takesList: false).results[0]
+  }
+
+  /// The first result of a layer with several inputs, such as ``Add``.
+  public func callAsFunction(_ inputs: [any SymbolicConvertible]) -> SymbolicTensor {
+    symbolicCall(inputs.map(\.symbolic), takesList: true).results[0]
+  }
+
+  /// All results of a layer that has several, such as one that gives its state.
+  public func outputs(of inputs: [any SymbolicConvertible]) -> [SymbolicTensor] {
+    symbolicCall(inputs.map(\.symbolic), takesList: inputs.count > 1).results
+  }
+
+  func symbolicCall(_ inputs: [SymbolicTensor], takesList: Bool) -> LayerCall {
+    if let failure = inputs.lazy.compactMap(\.call.failure).first {
+      return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
+    }
+    do {
+      if self is any ConfigurableLayer || self is Functional, !inputCounts.contains(inputs.count) {
+        let expected = inputCounts.upperBound == 1 ? "one input" : "\(inputCounts.lowerBound) inputs"
+        throw ModelError(.shape, at: path, "expected \(expected), got \(inputs.count)")
+      }
+      let outputs = try symbolicTypes(inputs.map(\.type))
+      var others: [TensorType]?
+      if inputs.contains(where: { $0.call.others != nil }) {
+        others = try symbolicTypes(inputs.map { ($0.call.others ?? $0.call.outputs)[$0.index] })
+      }
+      return LayerCall(self, inputs, takesList: takesList, outputs: outputs, others: others)
+    } catch {
+      let failure = error as? ModelError ?? ModelError(.shape, at: path, "\(error)")
+      return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
+    }
+  }
+
+  private func symbolicTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+    try Engine.exclusively {
+      try SymbolicCall.$isActive.withValue(true) { try prepare(inputs.map(\.shape)) }
+      try WeightBudget.current?.check(inputs.map(\.shape), at: path)
+      return outputTypes(inputs)
+    }
+  }
+}
