@@ -37,7 +37,7 @@ struct ExplainCommand: Command {
   @Option("html", "FILE", "write a page instead of text") var html: String? = nil
 
   func run() throws -> ExitCode {
-    let model = try file.map { try ModelFile($0).model } ?? network()
+    let model = try file.map { try sequential($0) } ?? network()
     if model.loss == nil {
       let isClassifier = model.outputWidth > 1 && target.values.count == 1
       try model.compile(
@@ -59,6 +59,14 @@ struct ExplainCommand: Command {
       StandardOutput.writeLine(explanation.text)
     }
     return .success
+  }
+
+  private func sequential(_ path: String) throws -> Sequential {
+    let model = try ModelFile(path).model
+    guard let sequential = model as? Sequential else {
+      throw CommandError("\(path): explain takes a Sequential model, this is a \(model.className)")
+    }
+    return sequential
   }
 
   private func network() throws -> Sequential {

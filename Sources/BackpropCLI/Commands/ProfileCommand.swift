@@ -32,7 +32,7 @@ struct ProfileCommand: Command {
   func run() throws -> ExitCode {
     let loaded = try data.load(csv)
     let task = try LearningTask(network.task, for: loaded)
-    let model: Sequential
+    let model: Model
     var inputs = loaded.rows.inputs
     if let file {
       let saved = try ModelFile(file)

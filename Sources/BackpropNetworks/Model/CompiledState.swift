@@ -117,7 +117,8 @@ struct CompiledState: Sendable {
 
   // MARK: Logs
 
-  private var trackers: [MetricState] {
+  /// The loss, the losses of outputs, their metrics.
+  var trackers: [MetricState] {
     let heads = heads ?? []
     return [lossTracker] + heads.compactMap(\.lossTracker) + heads.flatMap { $0.metrics.map(\.state) }
   }

@@ -115,9 +115,10 @@ extension Model {
     for (index, generator) in generators.enumerated() {
       result.append(("random/\(index)", generator.state))
     }
-    for tracker in compiled.withLock({ $0?.trackers ?? [] }) {
+    // Two outputs may have metrics of one name.
+    for (place, tracker) in (compiled.withLock { $0?.trackers } ?? []).enumerated() {
       for (index, variable) in tracker.variables.enumerated() {
-        result.append(("metrics/\(tracker.name)/\(index)", variable))
+        result.append(("metrics/\(place)/\(tracker.name)/\(index)", variable))
       }
     }
     return result
