@@ -133,7 +133,9 @@ struct CompiledState: Sendable {
     for head in heads {
       let prefix = heads.count > 1 ? "\(head.name)_" : ""
       for metric in head.metrics {
-        for entry in metric.state.entries(named: prefix + metric.state.name) { logs[entry.name] = entry.value }
+        for entry in metric.state.entries(named: prefix + metric.state.name) {
+          logs[entry.name] = entry.value
+        }
       }
     }
     return logs
