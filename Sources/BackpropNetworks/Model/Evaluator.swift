@@ -134,7 +134,7 @@ struct Evaluator {
       guard let label = labels.first else { throw ModelError(.data, "the loss \(loss.name) needs labels") }
       try loss.check(labels: label, predictions: TensorType(predictions, .float32))
     }
-    model.compiled.withLock { $0?.resolve(labels: labels.first?.shape, predictions: predictions) }
+    try model.compiled.withLock { try $0?.resolve(labels: labels.first?.shape, predictions: predictions) }
     model.validatePrograms()
     return try model.requireCompiled(for: "evaluate")
   }

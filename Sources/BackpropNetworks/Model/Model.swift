@@ -137,13 +137,17 @@ struct CompiledState: Sendable {
   /// The metrics' counters, once labels and outputs were seen.
   var resolved: [ResolvedMetric]?
 
-  mutating func resolve(labels: Shape?, predictions: Shape) {
-    guard resolved == nil, let labels else { return }
-    func made(_ metric: Metric, _ isWeighted: Bool) -> ResolvedMetric {
-      let fitting = metric.fitting(loss: loss, labels: labels, predictions: predictions)
-      return ResolvedMetric(state: fitting.state(), isWeighted: isWeighted)
+  /// - Throws: ``ModelError`` when a metric can't count labels and predictions of these shapes.
+  mutating func resolve(labels: Shape?, predictions: Shape) throws {
+    guard let labels else { return }
+    if resolved == nil {
+      func made(_ metric: Metric, _ isWeighted: Bool) -> ResolvedMetric {
+        let fitting = metric.fitting(loss: loss, labels: labels, predictions: predictions)
+        return ResolvedMetric(state: fitting.state(), isWeighted: isWeighted)
+      }
+      resolved = metrics.map { made($0, false) } + weightedMetrics.map { made($0, true) }
     }
-    resolved = metrics.map { made($0, false) } + weightedMetrics.map { made($0, true) }
+    for metric in resolved ?? [] { try metric.state.metric.check(labels: labels, predictions: predictions) }
   }
 
   /// Loss first, then the metrics.

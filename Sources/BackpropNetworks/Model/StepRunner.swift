@@ -60,7 +60,9 @@ final class StepRunner {
       guard let label = labels.first else { throw ModelError(.data, "the loss \(loss.name) needs labels") }
       try loss.check(labels: label, predictions: predictions[0])
     }
-    model.compiled.withLock { $0?.resolve(labels: labels.first?.shape, predictions: predictions[0].shape) }
+    try model.compiled.withLock {
+      try $0?.resolve(labels: labels.first?.shape, predictions: predictions[0].shape)
+    }
     step = TrainingStep(
       model: model, state: try model.requireCompiled(for: "fit"), classWeights: step.classWeights)
     model.validatePrograms()
