@@ -55,7 +55,6 @@ bool ck_set_instruction_set(const char *name) {
 CK_KERNELS(CK_FORWARD)
 
 void ck_program_release(ck_program *program) {
-  // 1: it ran once (program_plan.h).
-  if (program->kept != (void *)1) free(program->kept);
+  if (program->kept != CK_HAS_RUN) free(program->kept);
   program->kept = NULL;
 }

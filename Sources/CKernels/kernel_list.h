@@ -5,6 +5,9 @@
 
 #include "ckernels.h"
 
+/// What a program keeps after its first run, instead of a plan (program_plan.h).
+#define CK_HAS_RUN ((void *)1)
+
 #define CK_KERNELS(K)                                                                                              \
   K(ck_program_run)                                                                                                \
   K(ck_program_list_run)                                                                                           \

@@ -326,9 +326,6 @@ static void make_plan(program_plan *p, const ck_program *program, int replaced) 
   estimate(p);
 }
 
-/// Instead of a plan, after a first run.
-#define CK_HAS_RUN ((void *)1)
-
 /// The plan of a program's first run is `fresh`; one that runs again keeps its plan, of which only the values change that
 /// follow from uniform inputs. Planning costs about half a microsecond, as much as a small program's work.
 static program_plan *plan_for(ck_program *program, int replaced, program_plan *fresh) {

@@ -128,4 +128,14 @@ import Testing
   func shapes(_ metric: Metric, _ labels: Shape, _ predictions: Shape, _ expected: String) {
     #expect(message { try metric.check(labels: labels, predictions: predictions) } == expected)
   }
+
+  @Test("fit and evaluate refuse them before anything is computed") func shapesInFit() throws {
+    let model = Sequential { Dense(3) }
+    try model.compile(optimizer: SGD(), loss: .meanSquaredError, metrics: [.recall(classId: 3)])
+    let (x, y) = (Tensor.zeros([4, 2]), Tensor.zeros([4, 3]))
+    let expected =
+      "recall: expected a class 3 among the predictions' columns, got labels of shape [4, 3] against predictions of shape [4, 3]"
+    #expect(message { try model.fit(x, y, epochs: 1, verbose: .silent) }?.hasSuffix(expected) == true)
+    #expect(message { _ = try model.evaluate(x, y) }?.hasSuffix(expected) == true)
+  }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import Testing
 
 @testable import BackpropTensors
@@ -199,5 +200,62 @@ struct CompilerTests {
       return [x]
     }
     #expect(program.plan.arenaBytes < program.plan.unsharedBytes / 2)
+  }
+
+  // MARK: What passes do
+
+  private static func optimized(_ types: [TensorType], _ body: ([Tensor]) -> [Tensor]) -> Graph {
+    let tracer = Tracer()
+    let arguments = types.map(tracer.input)
+    let results = VariableScopes.with(tracer) { body(arguments).map { $0.stopGradient() } }
+    return Compiler.optimized(tracer.finish(results), named: "test")
+  }
+
+  private static func scaledRows(_ inputs: [Tensor]) -> Tensor {
+    apply(.indexing(.gatherRows(affine: .init(scale: 1 / 255, shift: 0))), Array(inputs[..<2]))[0]
+  }
+
+  @Test("a gathered batch lies in parts where products alone read it, and only there")
+  func cutColumns() {
+    let types = [
+      TensorType([500, 784], .uint8), TensorType([64], .int32), TensorType([784, 32], .float32),
+    ]
+    let bytes = Self.optimized(types) { [$0[0].gathered($0[1]).cast(to: .float32).matmul($0[2])] }
+    let batch = Self.optimized(types) { inputs in
+      let batch = Self.scaledRows(inputs)
+      return [batch.matmul(inputs[2])]
+    }
+    let read = Self.optimized(types) { inputs in
+      let batch = Self.scaledRows(inputs)
+      return [batch.matmul(inputs[2]), batch.sum()]
+    }
+    let narrow = Self.optimized([TensorType([500, 40], .uint8), types[1], TensorType([40, 32], .float32)]) {
+      [Self.scaledRows($0).matmul($0[2])]
+    }
+    #expect(batch.inParts.count == 1)
+    // Bytes that are cast later, read by a sum too, too narrow to be cut.
+    for graph in [bytes, read, narrow] { #expect(graph.inParts.isEmpty) }
+  }
+
+  @Test("a moving average is one instruction") func blend() {
+    let type = TensorType([64], .float32)
+    let average = FusedOperation(
+      shape: type.shape, inputCount: 2,
+      steps: [
+        .init(operation: .binary(.subtract), operands: [.register(1), .register(0)]),
+        .init(operation: .binary(.multiply), operands: [.register(2), .constant(0.1)]),
+        .init(operation: .binary(.add), operands: [.register(0), .register(3)]),
+      ],
+      outputs: [.init(register: 4, type: type, reduction: nil)])
+    var code = BlockCode(average)
+    let isLowered = code.lower()
+    #expect(isLowered)
+    #expect(code.instructions.map { UInt32($0.opcode) } == [CK_LERP_I.rawValue])
+    // A difference that something else reads stays.
+    var shared = average
+    shared.outputs.append(.init(register: 2, type: type, reduction: nil))
+    code = BlockCode(shared)
+    let isSharedLowered = code.lower()
+    #expect(isSharedLowered && code.instructions.count == 2)
   }
 }

@@ -184,10 +184,12 @@ extension Kernels {
           ],
           outputs: [Output(operand: Operand(result, [1]), register: 9)]
         ) { program in
-          for value: Float in [0, 0.5, 0.5, -2, 0] {
-            scale.pointer[0] = value
+          for (run, value) in [0, 0.5, 0.5, -2, 0].enumerated() {
+            scale.pointer[0] = Float(value)
             ck_program_run(program)
-            let s = Double(value)
+            let s: Double = value
+            // A mark after the first run, a plan after the second.
+            #expect((Int(bitPattern: program.pointee.kept) > 1) == (run > 0))
             for i in 0..<count {
               let sum = (Double(x.pointer[i]) * s + Double(y.pointer[i])) * (s * s + 1) + s
               let expected = sum + 0.25 * (Double(x.pointer[i]) - sum)

@@ -17,6 +17,18 @@ struct CompiledState: Sendable {
     /// The loss alone, where there are several.
     var lossTracker: MetricState?
     var metrics: [ResolvedMetric] = []
+
+    /// - Throws: ``ModelError`` where the loss or a metric can't take these labels and predictions.
+    func check(labels: [TensorType], prediction: TensorType) throws {
+      guard let label, label < labels.count else {
+        if let loss { throw ModelError(.data, "the loss \(loss.name) needs labels") }
+        return
+      }
+      try loss?.check(labels: labels[label], predictions: prediction)
+      for metric in metrics {
+        try metric.state.metric.check(labels: labels[label].shape, predictions: prediction.shape)
+      }
+    }
   }
 
   var optimizer: Optimizer
@@ -50,11 +62,7 @@ struct CompiledState: Sendable {
       heads = labels.isEmpty && made.allSatisfy({ $0.loss == nil }) ? nil : made
     }
     for (head, prediction) in zip(heads ?? [], predictions) {
-      guard let loss = head.loss else { continue }
-      guard let label = head.label, label < labels.count else {
-        throw ModelError(.data, "the loss \(loss.name) needs labels")
-      }
-      do { try loss.check(labels: labels[label], predictions: prediction) } catch let error as ModelError {
+      do { try head.check(labels: labels, prediction: prediction) } catch let error as ModelError {
         if heads?.count == 1 { throw error }
         throw ModelError(error.kind, "output '\(head.name)': \(error.message)")
       }

@@ -1,10 +1,9 @@
 """The losses that losses.py leaves out: values, and the gradient of sum(value) to the predictions."""
 
-from fixture import Fixture, tensor
+from fixture import Fixture
+import loss_records
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 fixture = Fixture("further_losses")
 rng = np.random.default_rng(14)
@@ -12,26 +11,9 @@ rng = np.random.default_rng(14)
 
 def record(name, y_true, y_pred, weight=None, reductions=("sum_over_batch_size", "none"), activation=None, note=None,
            gradient_tolerance=None, **arguments):
-    for reduction in reductions:
-        loss = getattr(keras.losses, name)(reduction=reduction, name="loss", **arguments)
-        x = tf.constant(np.asarray(y_pred, "float32"))
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            fed = getattr(keras.activations, activation)(x) if activation else x
-            value = loss(y_true, fed, sample_weight=weight)
-            total = tf.reduce_sum(value)
-        # Some leave arguments out of their configuration.
-        case = {"loss": name, "config": {**loss.get_config(), **arguments}, "y_true": tensor(y_true), "y_pred": tensor(x),
-                "value": tensor(value), "gradient": tensor(tape.gradient(total, x))}
-        if weight is not None:
-            case["sample_weight"] = tensor(weight)
-        if activation:
-            case["activation"] = activation
-        if note:
-            case["note"] = note
-        if gradient_tolerance:
-            case["gradient_tolerance"] = gradient_tolerance
-        fixture.add(**case)
+    loss_records.record(
+        fixture, reductions, name, y_true, y_pred, weight, activation, arguments, note=note,
+        gradient_tolerance=gradient_tolerance)
 
 
 floats = lambda *shape: rng.standard_normal(shape).astype("float32")

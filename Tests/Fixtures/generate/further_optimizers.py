@@ -1,27 +1,11 @@
-"""50 steps of the optimizers that optimizers.py leaves out, from gradients by its formula, on three small variables.
+"""50 steps of the optimizers that optimizers.py leaves out, on three small variables, from gradients as there."""
 
-The formula is in the fixture, too: each value is a small multiple of 1/16, exact in float32, so both sides see the same bits.
-"""
-
-from fixture import Fixture, tensor
+from optimizer_records import Records
 
 import keras
-import numpy as np
 
-fixture = Fixture("further_optimizers")
 SHAPES = {"kernel": (3, 4), "bias": (4,), "embeddings": (4, 2)}
-STEPS, RECORDED = 50, (1, 2, 10, 50)
-rng = np.random.default_rng(22)
-START = {name: rng.standard_normal(shape).astype("float32") for name, shape in SHAPES.items()}
-
-
-def gradient(variable, step):
-    shape = list(SHAPES.values())[variable]
-    i = np.arange(np.prod(shape))
-    k = (step * 131 + variable * 71 + i * 29) % 97
-    return ((k - 48) / 16 * (10 if step % 10 == 9 else 1)).astype("float32").reshape(shape)
-
-
+records = Records("further_optimizers", 22, SHAPES, (1, 2, 10, 50))
 S = keras.optimizers.schedules
 COMMON = [
     {"weight_decay": 0.01}, {"clipnorm": 2.0}, {"clipvalue": 0.5}, {"global_clipnorm": 3.0},
@@ -48,35 +32,11 @@ OWN = {
 }
 
 
-def record(name, arguments, exclude=None):
-    optimizer = getattr(keras.optimizers, name)(**arguments)
-    variables = [keras.Variable(value, name=key, dtype="float32") for key, value in START.items()]
-    if exclude:
-        optimizer.exclude_from_weight_decay(var_names=exclude)
-    optimizer.build(variables)
-    after = {}
-    for step in range(STEPS):
-        optimizer.apply([gradient(v, step) for v in range(len(SHAPES))])
-        if step + 1 in RECORDED:
-            after[str(step + 1)] = [tensor(v) for v in variables]
-    slots = [{"path": v.path, "value": tensor(v)} for v in optimizer.variables]
-    case = {"optimizer": name, "config": optimizer.get_config(), "after": after, "state": slots}
-    if exclude:
-        case["exclude_from_weight_decay"] = exclude
-    if optimizer.use_ema:  # what fit does after its last batch
-        optimizer.finalize_variable_values(variables)
-        case["finalized"] = [tensor(v) for v in variables]
-    fixture.add(**case)
-
-
-fixture.fact(
-    start=[{"name": key, "value": tensor(value)} for key, value in START.items()],
-    gradient="k = (step * 131 + variable * 71 + i * 29) mod 97; (k - 48) / 16 * (10 if step mod 10 = 9 else 1)")
+records.facts()
 for name, own in OWN.items():
     # Ftrl's `linear` is a small difference of numbers of the size of 1 / learning rate.
     common = [{"learning_rate": 0.1, **c} for c in COMMON] if name == "Ftrl" else COMMON
     for arguments in own + common:
-        keras.backend.clear_session()  # else names count up: nadam_1, nadam_2, …
-        record(name, arguments)
-    record(name, {"weight_decay": 0.05, "learning_rate": 0.05}, exclude=["bias"])
-fixture.write()
+        records.add(name, arguments)
+    records.add(name, {"weight_decay": 0.05, "learning_rate": 0.05}, exclude=["bias"])
+records.fixture.write()

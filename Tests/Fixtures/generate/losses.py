@@ -1,10 +1,9 @@
 """Losses: every reduction, sample weights, ranks, edge cases; values and the gradient of sum(value) to the predictions."""
 
-from fixture import Fixture, tensor
+from fixture import Fixture
+import loss_records
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 fixture = Fixture("losses")
 rng = np.random.default_rng(4)
@@ -12,25 +11,7 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "
 
 
 def record(name, y_true, y_pred, weight=None, activation=None, reductions=REDUCTIONS, note=None, **arguments):
-    """With an activation, y_pred are the logits: the loss is fed by the activation's output, as at the end of a model."""
-    for reduction in reductions:
-        loss = getattr(keras.losses, name)(reduction=reduction, name="loss", **arguments)
-        x = tf.constant(np.asarray(y_pred, "float32"))
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            fed = getattr(keras.activations, activation)(x) if activation else x
-            value = loss(y_true, fed, sample_weight=weight)
-            total = tf.reduce_sum(value)
-        # Huber leaves its delta out of its configuration.
-        case = {"loss": name, "config": {**loss.get_config(), **arguments}, "y_true": tensor(y_true), "y_pred": tensor(x),
-                "value": tensor(value), "gradient": tensor(tape.gradient(total, x))}
-        if weight is not None:
-            case["sample_weight"] = tensor(weight)
-        if activation:
-            case["activation"] = activation
-        if note:
-            case["note"] = note
-        fixture.add(**case)
+    loss_records.record(fixture, reductions, name, y_true, y_pred, weight, activation, arguments, note=note)
 
 
 def floats(*shape):

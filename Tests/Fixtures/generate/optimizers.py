@@ -1,29 +1,14 @@
 """50 steps of each optimizer, with each of Keras' common arguments, on two small variables from given gradients.
 
-The gradient of the variable number v (0 or 1), element i, at step s (0, 1, …) is a formula, so that it need not be stored:
-  k = (s * 131 + v * 71 + i * 29) mod 97,   gradient = (k - 48) / 16 * scale,   scale = 10 for every tenth step, else 1
-Each value is a small multiple of 1/16: exact in float32, so both sides see the same bits.
+The gradients are those of optimizer_records.py.
 """
 
-from fixture import Fixture, tensor
+from fixture import tensor
+from optimizer_records import Records
 
 import keras
-import numpy as np
 
-fixture = Fixture("optimizers")
-SHAPES = {"kernel": (3, 4), "bias": (4,)}
-STEPS, RECORDED = 50, (1, 2, 3, 10, 50)
-rng = np.random.default_rng(2)
-START = {name: rng.standard_normal(shape).astype("float32") for name, shape in SHAPES.items()}
-
-
-def gradient(variable, step):
-    shape = list(SHAPES.values())[variable]
-    i = np.arange(np.prod(shape))
-    k = (step * 131 + variable * 71 + i * 29) % 97
-    return ((k - 48) / 16 * (10 if step % 10 == 9 else 1)).astype("float32").reshape(shape)
-
-
+records = Records("optimizers", 2, {"kernel": (3, 4), "bias": (4,)}, (1, 2, 3, 10, 50))
 S = keras.optimizers.schedules
 COMMON = [
     {"weight_decay": 0.01}, {"clipnorm": 2.0}, {"clipvalue": 0.5}, {"global_clipnorm": 3.0},
@@ -49,34 +34,9 @@ OWN = {
 }
 
 
-def record(name, arguments, exclude=None):
-    optimizer = getattr(keras.optimizers, name)(**arguments)
-    variables = [keras.Variable(value, name=key, dtype="float32") for key, value in START.items()]
-    if exclude:
-        optimizer.exclude_from_weight_decay(var_names=exclude)
-    optimizer.build(variables)
-    after = {}
-    for step in range(STEPS):
-        optimizer.apply([gradient(0, step), gradient(1, step)])
-        if step + 1 in RECORDED:
-            after[str(step + 1)] = [tensor(v) for v in variables]
-    slots = [{"path": v.path, "value": tensor(v)} for v in optimizer.variables]
-    case = {"optimizer": name, "config": optimizer.get_config(), "after": after, "state": slots}
-    if exclude:
-        case["exclude_from_weight_decay"] = exclude
-    if optimizer.use_ema:  # what fit does after its last batch
-        optimizer.finalize_variable_values(variables)
-        case["finalized"] = [tensor(v) for v in variables]
-    fixture.add(**case)
-
-
-fixture.fact(
-    start=[{"name": key, "value": tensor(value)} for key, value in START.items()],
-    gradient="k = (step * 131 + variable * 71 + i * 29) mod 97; (k - 48) / 16 * (10 if step mod 10 = 9 else 1)",
-    first_gradients=[[tensor(gradient(v, step)) for v in (0, 1)] for step in range(2)])
+records.facts(first_gradients=[[tensor(g) for g in records.gradients(step)] for step in range(2)])
 for name, own in OWN.items():
     for arguments in own + ([] if name == "SGD" else COMMON):
-        keras.backend.clear_session()  # else names count up: adam_1, adam_2, …
-        record(name, arguments)
-    record(name, {"weight_decay": 0.05, "learning_rate": 0.1}, exclude=["bias"])
-fixture.write()
+        records.add(name, arguments)
+    records.add(name, {"weight_decay": 0.05, "learning_rate": 0.1}, exclude=["bias"])
+records.fixture.write()

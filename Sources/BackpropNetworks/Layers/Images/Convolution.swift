@@ -74,10 +74,7 @@ public class Convolution: Layer, @unchecked Sendable {
     guard c.groups > 0, c.filters % c.groups == 0 else {
       throw ModelError(.argument, at: path, "\(c.filters) filters can't be shared by \(c.groups) groups")
     }
-    guard c.strides.max() == 1 || c.dilationRate.max() == 1 else {
-      throw ModelError(
-        .argument, at: path, "strides \(c.strides) and dilationRate \(c.dilationRate) can't both be above 1")
-    }
+    try checkNotBoth(strides: c.strides, dilationRate: c.dilationRate)
     guard c.padding != .causal || Self.axes == 1 else {
       throw ModelError(.argument, at: path, "causal padding is for Conv1D; there is 'valid' and 'same'")
     }
@@ -105,10 +102,8 @@ public class Convolution: Layer, @unchecked Sendable {
 
   private func checkSize(_ input: Shape) throws {
     let c = configuration
-    try checkFit(input) { () throws(OperationError) in
-      try checkWindows(
-        input, size: c.kernelSize, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
-    }
+    try checkWindows(
+      input, size: c.kernelSize, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
   }
 
   public override func check(_ inputs: [Shape]) throws {
@@ -118,27 +113,10 @@ public class Convolution: Layer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let c = configuration
-    var result = input.convolved(
+    let result = input.convolved(
       with: kernel.value, strides: c.strides, padding: c.padding, dilation: c.dilationRate, groups: c.groups)
-    if let bias { result = result + bias.value }
-    result = c.activation(result)
-    addActivity(c.activityRegularizer, of: result, context)
-    return result
+    return finished(result, bias, c.activation, c.activityRegularizer, context)
   }
-}
-
-/// Whether a kernel fits images of `input`.
-func checkWindows(_ input: Shape, size: [Int], strides: [Int], padding: WindowPadding, dilation: [Int])
-  throws(OperationError)
-{
-  let spatial = Array(input.dimensions.dropFirst().dropLast())
-  let amounts = spatial.indices.map { axis in
-    padding.amounts(
-      input: spatial[axis], window: size[axis], stride: strides[axis], dilation: dilation[axis])
-  }
-  let options = ConvolutionOptions(
-    strides: strides, dilation: dilation, before: amounts.map(\.before), after: amounts.map(\.after))
-  _ = try options.results(of: spatial, size: size)
 }
 
 /// A convolution over sequences: [batch, steps, channels] → [batch, steps′, filters]. Keras' `Conv1D`; the kernel is

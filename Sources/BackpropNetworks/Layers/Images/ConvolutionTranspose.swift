@@ -74,10 +74,7 @@ public class ConvolutionTranspose: Layer, @unchecked Sendable {
     guard c.padding != .causal else {
       throw ModelError(.argument, at: path, "padding is 'valid' or 'same', got 'causal'")
     }
-    guard c.strides.max() == 1 || c.dilationRate.max() == 1 else {
-      throw ModelError(
-        .argument, at: path, "strides \(c.strides) and dilationRate \(c.dilationRate) can't both be above 1")
-    }
+    try checkNotBoth(strides: c.strides, dilationRate: c.dilationRate)
     if let padding = c.outputPadding {
       try checkAxes([("outputPadding", padding)], axes: Self.axes, least: 0)
       guard zip(padding, c.strides).allSatisfy({ $0 < $1 }) else {
@@ -145,11 +142,8 @@ public class ConvolutionTranspose: Layer, @unchecked Sendable {
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let c = configuration
     let (sizes, options) = geometry(of: input.shape)
-    var result = input.transposedConvolved(with: kernel.value, options, input: sizes)
-    if let bias { result = result + bias.value }
-    result = c.activation(result)
-    addActivity(c.activityRegularizer, of: result, context)
-    return result
+    let result = input.transposedConvolved(with: kernel.value, options, input: sizes)
+    return finished(result, bias, c.activation, c.activityRegularizer, context)
   }
 }
 

@@ -75,10 +75,8 @@ public class DepthwiseConvolution: Layer, @unchecked Sendable {
 
   private func checkSize(_ input: Shape) throws {
     let c = configuration
-    try checkFit(input) { () throws(OperationError) in
-      try checkWindows(
-        input, size: c.kernelSize, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
-    }
+    try checkWindows(
+      input, size: c.kernelSize, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
   }
 
   public override func check(_ inputs: [Shape]) throws {
@@ -88,12 +86,9 @@ public class DepthwiseConvolution: Layer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let c = configuration
-    var result = input.depthwiseConvolved(
+    let result = input.depthwiseConvolved(
       with: kernel.value, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
-    if let bias { result = result + bias.value }
-    result = c.activation(result)
-    addActivity(c.activityRegularizer, of: result, context)
-    return result
+    return finished(result, bias, c.activation, c.activityRegularizer, context)
   }
 }
 

@@ -37,6 +37,29 @@ extension Layer {
     }
   }
 
+  /// Refuses images that are smaller than the window that moves over them.
+  func checkWindows(
+    _ input: Shape, size: [Int], strides: [Int], padding: WindowPadding, dilation: [Int]
+  ) throws {
+    try checkFit(input) { () throws(OperationError) in
+      let spatial = Array(input.dimensions.dropFirst().dropLast())
+      let amounts = spatial.indices.map { axis in
+        padding.amounts(
+          input: spatial[axis], window: size[axis], stride: strides[axis], dilation: dilation[axis])
+      }
+      let options = ConvolutionOptions(
+        strides: strides, dilation: dilation, before: amounts.map(\.before), after: amounts.map(\.after))
+      _ = try options.results(of: spatial, size: size)
+    }
+  }
+
+  func checkNotBoth(strides: [Int], dilationRate: [Int]) throws {
+    guard strides.max() == 1 || dilationRate.max() == 1 else {
+      throw ModelError(
+        .argument, at: path, "strides \(strides) and dilationRate \(dilationRate) can't both be above 1")
+    }
+  }
+
   func checkChannelsLast(_ format: String?) throws {
     guard let format, format != "channels_last" else { return }
     throw ModelError(
@@ -57,6 +80,16 @@ extension Layer {
           .argument, at: path, "\(name) must be \(least == 0 ? "0 or more" : "positive"), got \(values)")
       }
     }
+  }
+
+  /// A convolution's result with its bias, through the activation.
+  func finished(
+    _ result: Tensor, _ bias: Weight?, _ activation: ActivationFunction, _ regularizer: Regularizer?,
+    _ context: CallContext
+  ) -> Tensor {
+    let result = activation(bias.map { result + $0.value } ?? result)
+    addActivity(regularizer, of: result, context)
+    return result
   }
 
   /// Adds what an activity regulariser asks for the result: as Keras, over the batch's size.

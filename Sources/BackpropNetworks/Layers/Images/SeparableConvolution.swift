@@ -91,10 +91,8 @@ public class SeparableConvolution: Layer, @unchecked Sendable {
 
   private func checkSize(_ input: Shape) throws {
     let c = configuration
-    try checkFit(input) { () throws(OperationError) in
-      try checkWindows(
-        input, size: c.kernelSize, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
-    }
+    try checkWindows(
+      input, size: c.kernelSize, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
   }
 
   public override func check(_ inputs: [Shape]) throws {
@@ -106,11 +104,8 @@ public class SeparableConvolution: Layer, @unchecked Sendable {
     let c = configuration
     let separate = input.depthwiseConvolved(
       with: depthwise.value, strides: c.strides, padding: c.padding, dilation: c.dilationRate)
-    var result = separate.convolved(with: pointwise.value)
-    if let bias { result = result + bias.value }
-    result = c.activation(result)
-    addActivity(c.activityRegularizer, of: result, context)
-    return result
+    let result = separate.convolved(with: pointwise.value)
+    return finished(result, bias, c.activation, c.activityRegularizer, context)
   }
 }
 
