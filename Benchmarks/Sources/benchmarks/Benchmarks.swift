@@ -8,6 +8,7 @@ enum Benchmark: String, CaseIterable {
   case mlpWide = "mlpwide"
   case autoencoder = "autoenc"
   case convnet
+  case resnet20
   case coldStart = "coldstart"
   /// What `coldstart` starts.
   case coldStartOnce = "coldstart-once"
@@ -26,6 +27,9 @@ enum Benchmark: String, CaseIterable {
     case .convnet:
       let x = RandomGenerator(seed: 1).uniform([128, 28, 28, 1])
       try steps(Networks.convnet(), x, labels(128), options).show(asJSON: options.json)
+    case .resnet20:
+      let x = RandomGenerator(seed: 1).uniform([128, 32, 32, 3])
+      try steps(Networks.resnet20(), x, labels(128), options).show(asJSON: options.json)
     case .coldStart: try coldStart(options).show(asJSON: options.json)
     case .coldStartOnce: try coldStartOnce()
     case .seeds: try seeds()
@@ -53,7 +57,7 @@ enum Benchmark: String, CaseIterable {
   }
 
   /// Seconds of each call of `trainOnBatch` on the same batch, its loss read.
-  private func steps(_ model: Sequential, _ x: Tensor, _ y: Tensor, _ options: Options) throws -> Result {
+  private func steps(_ model: Model, _ x: Tensor, _ y: Tensor, _ options: Options) throws -> Result {
     for _ in 0..<5 { _ = try model.trainOnBatch(x, y) }
     var samples: [Double] = []
     let end = ContinuousClock.now + .seconds(8)

@@ -40,6 +40,26 @@ enum Networks {
     return model
   }
 
+  /// ResNet-20 (He et al., 2016): three blocks of each width; the first of the second and third width halves the image.
+  static func resnet20() throws -> Model {
+    func convolution(_ x: any SymbolicConvertible, _ width: Int, _ size: Int, _ stride: Int = 1) -> SymbolicTensor {
+      let y = Conv2D(width, kernelSize: .init(size), strides: .init(stride), padding: .same, useBias: false)(x)
+      return BatchNormalization()(y)
+    }
+    let image = Input([32, 32, 3])
+    var x = ReLU()(convolution(image, 16, 3))
+    for (stage, width) in [16, 32, 64].enumerated() {
+      for number in 0..<3 {
+        let stride = stage > 0 && number == 0 ? 2 : 1
+        let y = convolution(ReLU()(convolution(x, width, 3, stride)), width, 3)
+        x = ReLU()(Add()([y, stride > 1 ? convolution(x, width, 1, stride) : x]))
+      }
+    }
+    let model = try Model(inputs: image, outputs: Dense(10, activation: .softmax)(GlobalAveragePooling2D()(x)))
+    try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy)
+    return model
+  }
+
   /// 784-128-64-32-64-128-784, trained to give its input back.
   static func autoencoder() throws -> Sequential {
     let model = Sequential {
