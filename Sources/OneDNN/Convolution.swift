@@ -44,6 +44,11 @@ package final class Convolution: Sendable {
     package var bias = false
     /// Forward only.
     package var activation: Eltwise?
+    /// Of the two arrays that are multiplied; the third, what is computed, is float32.
+    package var operandType = DataType.float32
+    var sourceType: DataType { direction == .data ? .float32 : operandType }
+    var weightsType: DataType { direction == .weights ? .float32 : operandType }
+    var destinationType: DataType { direction == .forward ? .float32 : operandType }
 
     package init(
       batch: Int, input: [Int], inputChannels: Int, output: [Int], outputChannels: Int, kernel: [Int],
@@ -62,7 +67,7 @@ package final class Convolution: Sendable {
     }
 
     package var description: String {
-      "convolution \(direction) \([batch] + input + [inputChannels]) ↔ \([batch] + output + [outputChannels]), "
+      "convolution \(operandType) \(direction) \([batch] + input + [inputChannels]) ↔ \([batch] + output + [outputChannels]), "
         + "kernel \(kernel), strides \(strides), dilation \(dilation), padding \(paddingBefore) \(paddingAfter), "
         + "\(groups) groups" + (bias ? ", bias" : "") + (activation.map { ", \($0)" } ?? "")
     }
@@ -114,12 +119,14 @@ package final class Convolution: Sendable {
     var weights = any
     for part in parts where made[part.count] == nil {
       let source = try MemoryDescriptor(
-        Layout(channelsLast: part.count, description.input, description.inputChannels))
+        Layout(channelsLast: part.count, description.input, description.inputChannels, description.sourceType))
       let destination = try MemoryDescriptor(
-        Layout(channelsLast: part.count, description.output, description.outputChannels))
+        Layout(
+          channelsLast: part.count, description.output, description.outputChannels, description.destinationType))
       // A second size of parts uses the weights as the first one wants them.
       let descriptor = try description.primitiveDescriptor(
-        source: source, weights: weights, bias: bias, destination: destination, attributes: attributes)
+        batch: part.count, source: source, weights: weights, bias: bias, destination: destination,
+        attributes: attributes)
       weights = try descriptor.memory(
         description.direction == .weights ? dnnl_query_diff_weights_md : dnnl_query_weights_md)
       made[part.count] = (try Primitive(descriptor), source, destination)
@@ -181,14 +188,15 @@ extension Convolution.Description {
       dims.insert(groups, at: 0)
       strides.insert(outputChannels / groups, at: 0)
     }
-    return Layout(dims, .float32, strides: plain ? strides : nil)
+    return Layout(dims, weightsType, strides: plain ? strides : nil)
   }
 
   func primitiveDescriptor(
-    source: MemoryDescriptor, weights: MemoryDescriptor, bias: MemoryDescriptor?,
+    batch: Int, source: MemoryDescriptor, weights: MemoryDescriptor, bias: MemoryDescriptor?,
     destination: MemoryDescriptor,
     attributes: PrimitiveAttributes
   ) throws(OneDNNError) -> PrimitiveDescriptor {
+    let hint = try hint(batch, source, weights, destination)
     let numbers = [strides, dilation.map { $0 - 1 }, paddingBefore, paddingAfter].map { $0.map(Int64.init) }
     return try PrimitiveDescriptor("dnnl_convolution_primitive_desc_create", "\(self)") { handle in
       numbers[0].withUnsafeBufferPointer { strides in
@@ -200,12 +208,28 @@ extension Convolution.Description {
                 padding_before: before.baseAddress, padding_after: after.baseAddress)
               return odn_convolution_primitive_desc_create(
                 &handle, Engine.shared.handle, direction.native, source.handle, weights.handle, bias?.handle,
-                destination.handle, &windows, attributes.handle)
+                destination.handle, hint.source.handle, hint.weights.handle, hint.destination.handle, &windows,
+                attributes.handle)
             }
           }
         }
       }
     }
+  }
+
+  /// The forward convolution that oneDNN wants to see before it makes a gradient's. That of bfloat16 operands differs in
+  /// its types: there is none from float32 to bfloat16.
+  private func hint(
+    _ batch: Int, _ source: MemoryDescriptor, _ weights: MemoryDescriptor, _ destination: MemoryDescriptor
+  ) throws(OneDNNError) -> (source: MemoryDescriptor, weights: MemoryDescriptor, destination: MemoryDescriptor) {
+    if direction == .forward || operandType == .float32 { return (source, weights, destination) }
+    var forward = self
+    forward.direction = .forward
+    return (
+      try MemoryDescriptor(Layout(channelsLast: batch, input, inputChannels, operandType)),
+      try MemoryDescriptor(forward.weightsLayout(plain: false)),
+      try MemoryDescriptor(Layout(channelsLast: batch, output, outputChannels, .float32))
+    )
   }
 }
 
@@ -214,10 +238,10 @@ func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 
 extension Layout {
   /// [batch, channels, spatial…] as oneDNN counts them, channels next to each other in memory.
-  init(channelsLast batch: Int, _ spatial: [Int], _ channels: Int) {
+  init(channelsLast batch: Int, _ spatial: [Int], _ channels: Int, _ type: DataType) {
     let rowMajor = Layout.rowMajorStrides([batch] + spatial + [channels])
     self.init(
-      [batch, channels] + spatial, .float32, strides: [rowMajor[0], 1] + rowMajor[1...spatial.count])
+      [batch, channels] + spatial, type, strides: [rowMajor[0], 1] + rowMajor[1...spatial.count])
   }
 }
 

@@ -33,8 +33,9 @@ package final class ConvolutionExecution {
       executions.append(
         try reorder.execution(from: weights, to: primitiveWeights(0), scratchpad: reorderScratch, failure))
     }
-    let inputStride = described.input.reduce(described.inputChannels * 4, *)
-    let outputStride = described.output.reduce(described.outputChannels * 4, *)
+    let inputStride = described.input.reduce(described.inputChannels * described.sourceType.size, *)
+    let outputStride = described.output.reduce(
+      described.outputChannels * described.destinationType.size, *)
     var stages: [Execution.Stage] = []
     for (index, part) in convolution.parts.enumerated() {
       stages.append(

@@ -21,6 +21,12 @@ package final class Engine: Sendable {
     return (Int(version.major), Int(version.minor), Int(version.patch))
   }
 
+  /// Whether the processor has instructions that multiply bfloat16.
+  package static let multipliesBFloat16: Bool = {
+    let wanted = dnnl_cpu_isa_avx512_core_bf16.rawValue
+    return dnnl_get_effective_cpu_isa().rawValue & wanted == wanted
+  }()
+
   /// The version of the headers this was compiled against.
   package static let headerVersion = (
     major: Int(DNNL_VERSION_MAJOR), minor: Int(DNNL_VERSION_MINOR), patch: Int(DNNL_VERSION_PATCH)

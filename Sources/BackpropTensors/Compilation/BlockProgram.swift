@@ -62,7 +62,10 @@ package enum BlockProgram {
     let inputsFit = inputs.allSatisfy {
       $0.dtype == .float32 || $0.dtype == .bool || (converts && $0.dtype != .float64)
     }
-    return inputsFit && outputs.allSatisfy { $0.dtype == .float32 || $0.dtype == .bool }
+    let outputsFit = outputs.allSatisfy {
+      $0.dtype == .float32 || $0.dtype == .bool || (converts && $0.dtype == .bfloat16)
+    }
+    return inputsFit && outputsFit
   }
 
   /// Steps over the iteration shape: 0 along reduced axes.

@@ -12,17 +12,17 @@ extension Graph {
   fileprivate func isElement(_ node: Node) -> Bool {
     guard node.outputs.count == 1, let element = node.operation.rule.element else { return false }
     let output = type(node.outputs[0])
-    guard Self.isBlockType(output.dtype), output.shape.elementCount > 0, output.shape.rank <= Int(CK_MAX_DIMS)
-    else {
-      return false
-    }
+    guard output.shape.elementCount > 0, output.shape.rank <= Int(CK_MAX_DIMS) else { return false }
     if case .conversion = element {
       let dtype = type(node.inputs[0]).dtype
+      // Rounded when it is stored.
+      if output.dtype == .bfloat16 { return dtype == .float32 }
+      guard Self.isBlockType(output.dtype) else { return false }
       // Truths of whole numbers: a conversion on loading would make floats of them first, which is exact for none
       // but small ones.
       return dtype != .float64 && (Self.isBlockType(dtype) || output.dtype == .float32)
     }
-    return node.inputs.allSatisfy { Self.isBlockType(type($0).dtype) }
+    return Self.isBlockType(output.dtype) && node.inputs.allSatisfy { Self.isBlockType(type($0).dtype) }
   }
 
   fileprivate static func isBlockType(_ dtype: DType) -> Bool { dtype == .float32 || dtype == .bool }
@@ -99,7 +99,7 @@ private struct ElementGroups {
       a.members.count + b.members.count <= Self.memberLimit,
       a.reducedAxes == nil || b.reducedAxes == nil || a.reducedAxes == b.reducedAxes
     else { return }
-    guard !readsReduction(of: a, b) else { return }
+    guard !readsUnfinished(of: a, b) else { return }
     let members = a.memberBits.union(b.memberBits)
     guard isJoinable(a, b, members), inputs(of: a.members + b.members).count <= Self.inputLimit else {
       return
@@ -119,11 +119,16 @@ private struct ElementGroups {
     }
   }
 
-  /// A reduction's result is complete only after the whole pass: nothing in the same group can read it.
-  private func readsReduction(of a: Group, _ b: Group) -> Bool {
-    let reduced = Set(
-      a.members.filter { graph.reduction(graph.nodes[$0]) != nil }.flatMap { graph.nodes[$0].outputs })
-    return b.members.contains { graph.nodes[$0].inputs.contains(where: reduced.contains) }
+  /// A reduction's result is complete only after the whole pass, and bfloat16 is rounded only in memory: nothing in the
+  /// same group can read them.
+  private func readsUnfinished(of a: Group, _ b: Group) -> Bool {
+    let values = a.members.flatMap { member -> [Graph.ValueID] in
+      let node = graph.nodes[member]
+      let isUnfinished = graph.reduction(node) != nil || graph.type(node.outputs[0]).dtype == .bfloat16
+      return isUnfinished ? node.outputs : []
+    }
+    let unfinished = Set(values)
+    return b.members.contains { graph.nodes[$0].inputs.contains(where: unfinished.contains) }
   }
 
   /// No node outside may depend on the group and be depended on by it.

@@ -4,7 +4,10 @@ import OneDNN
 extension MatmulOptions {
   /// Our own kernel for small products, oneDNN for the others; nil for what neither takes.
   func kernel(_ inputs: [Buffer], _ output: Buffer, _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
-    guard inputs.allSatisfy({ $0.dtype == .float32 && $0.count > 0 }), output.count > 0 else { return nil }
+    let operand: DType = isMixed ? .bfloat16 : .float32
+    guard inputs[..<2].allSatisfy({ $0.dtype == operand && $0.count > 0 }), output.dtype == .float32,
+      output.count > 0
+    else { return nil }
     if let small = smallProduct(inputs.map(\.type)) {
       let arguments = small.arguments(self, inputs, output.bytes, scratch)
       return BoundKernel("small product", arguments, run: ck_matmul_run)
@@ -39,7 +42,8 @@ extension MatmulOptions {
     }
     return Matmul.Description(
       m: m, k: sizes.k, n: sizes.n, transposeSource: transposeA, transposeWeights: transposeB, bias: bias,
-      activation: activation == .relu ? .relu() : nil, sourceBatch: Array(left), weightsBatch: Array(right))
+      activation: activation == .relu ? .relu() : nil, sourceBatch: Array(left), weightsBatch: Array(right),
+      type: isMixed ? .bfloat16 : .float32, destinationType: .float32)
   }
 
   private func primitive(_ description: Matmul.Description) throws -> Matmul {

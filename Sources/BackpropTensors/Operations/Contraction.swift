@@ -58,21 +58,27 @@ package struct MatmulOptions: Hashable, Sendable {
   /// A third input of shape [n] is added to each row.
   package var bias = false
   package var activation = Activation.none
+  /// The operands are bfloat16, sums and result float32.
+  package var isMixed = false
 
   /// What the kernel does to a result on its way out.
   package enum Activation: Sendable { case none, relu }
 
   package init(
-    transposeA: Bool = false, transposeB: Bool = false, bias: Bool = false, activation: Activation = .none
+    transposeA: Bool = false, transposeB: Bool = false, bias: Bool = false, activation: Activation = .none,
+    isMixed: Bool = false
   ) {
     self.transposeA = transposeA
     self.transposeB = transposeB
     self.bias = bias
     self.activation = activation
+    self.isMixed = isMixed
   }
 
   /// The plain product that this is before bias and activation.
-  private var plain: MatmulOptions { MatmulOptions(transposeA: transposeA, transposeB: transposeB) }
+  private var plain: MatmulOptions {
+    MatmulOptions(transposeA: transposeA, transposeB: transposeB, isMixed: isMixed)
+  }
   private var isPlain: Bool { !bias && activation == .none }
 
   var rule: Rule {
@@ -86,6 +92,7 @@ package struct MatmulOptions: Hashable, Sendable {
       2 * outputs[0].shape.elementCount * (inputs[0].shape.dimensions.dropLast(transposeA ? 1 : 0).last ?? 1)
     }
     rule.scratch = scratchBytes
+    rule.takesHalf = isMixed
     return rule
   }
 
@@ -104,11 +111,12 @@ package struct MatmulOptions: Hashable, Sendable {
   }
 
   private func infer(_ types: [TensorType]) throws(OperationError) -> TensorType {
-    let dtype = try broadcastDType(types, in: "matmul")
+    let dtype = try productDType(
+      broadcastDType(Array(types[..<2]), in: "matmul"), isMixed: isMixed, in: "matmul")
     guard dtype != .bool else { throw OperationError("matmul: expected numbers, got bool") }
     let sizes = try sizes(types[0].shape, types[1].shape)
-    if bias, types[2].shape != [sizes.n] {
-      throw OperationError("matmul: expected a bias of shape [\(sizes.n)], got \(types[2].shape)")
+    if bias, types[2] != TensorType([sizes.n], dtype) {
+      throw OperationError("matmul: expected a bias of shape [\(sizes.n)] and \(dtype), got \(types[2])")
     }
     return TensorType(Shape(sizes.batch.dimensions + [sizes.m, sizes.n]), dtype)
   }
@@ -135,13 +143,14 @@ package struct MatmulOptions: Hashable, Sendable {
 
   private var gradient: Gradient {
     .ofInputs(keeping: [0, 1]) { context in
-      let (g, a, b) = (context.gradient, context.input(0), context.input(1))
+      let g = isMixed ? context.gradient.cast(to: .bfloat16) : context.gradient
+      let (a, b) = (context.input(0), context.input(1))
       var gradients: [Tensor?] = [nil, nil]
       if context.wanted[0] {
         let ga =
           transposeA
-          ? b.matmul(g, transposeSelf: transposeB, transposeOther: true)
-          : g.matmul(b, transposeOther: !transposeB)
+          ? product(b, g, transposed: (transposeB, true))
+          : product(g, b, transposed: (false, !transposeB))
         gradients[0] = ga.summed(to: a.shape)
       }
       if context.wanted[1] {
@@ -151,17 +160,22 @@ package struct MatmulOptions: Hashable, Sendable {
     }
   }
 
+  private func product(_ a: Tensor, _ b: Tensor, transposed: (Bool, Bool)) -> Tensor {
+    let options = MatmulOptions(transposeA: transposed.0, transposeB: transposed.1, isMixed: isMixed)
+    return apply(.contraction(.matmul(options)), a, b)
+  }
+
   /// A matrix shared by a whole batch gets its gradient in one product over all rows, not one for each.
   private func gradientOfRight(_ g: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
     if b.rank == 2, !transposeA, a.rank > 2 {
       let rows = a.reshaped(to: [-1, a.shape[-1]])
       let gradients = g.reshaped(to: [-1, g.shape[-1]])
       return transposeB
-        ? gradients.matmul(rows, transposeSelf: true) : rows.matmul(gradients, transposeSelf: true)
+        ? product(gradients, rows, transposed: (true, false)) : product(rows, gradients, transposed: (true, false))
     }
     let gb =
       transposeB
-      ? g.matmul(a, transposeSelf: true, transposeOther: transposeA) : a.matmul(g, transposeSelf: !transposeA)
+      ? product(g, a, transposed: (true, transposeA)) : product(a, g, transposed: (!transposeA, false))
     return gb.summed(to: b.shape)
   }
 
@@ -176,7 +190,8 @@ package struct MatmulOptions: Hashable, Sendable {
     case .int32: multiply(inputs, outputs[0], Int32(0)) { $0 &+ $1 &* $2 }
     case .int64: multiply(inputs, outputs[0], Int64(0)) { $0 &+ $1 &* $2 }
     case .uint8: multiply(inputs, outputs[0], UInt8(0)) { $0 &+ $1 &* $2 }
-    case .bool, .bfloat16, .float16: break
+    case .bfloat16: withWidened(inputs) { reference($0, outputs) }
+    case .bool, .float16: break
     }
   }
 
@@ -224,11 +239,11 @@ extension Tensor {
       rank > 0 && other.rank > 0, "matmul: a scalar is no matrix: shapes \(shape) and \(other.shape)",
       file: file,
       line: line)
-    let (a, b) = Tensor.promoted(self, other)
+    let (a, b, isMixed) = Tensor.factors(self, other)
     let left = rank == 1 ? a.expanded(axis: 0) : a
     let right = other.rank == 1 ? b.expanded(axis: 1) : b
     let options = MatmulOptions(
-      transposeA: transposeSelf && rank > 1, transposeB: transposeOther && other.rank > 1)
+      transposeA: transposeSelf && rank > 1, transposeB: transposeOther && other.rank > 1, isMixed: isMixed)
     var result = apply(.contraction(.matmul(options)), left, right, file: file, line: line)
     if other.rank == 1 { result = result.squeezed(axes: [-1]) }
     if rank == 1 { result = result.squeezed(axes: [other.rank == 1 ? -1 : -2]) }

@@ -44,7 +44,7 @@ package enum ConversionOperation: SampledFamily {
     return rule
   }
 
-  private static func copy(_ source: Buffer, _ target: Buffer) {
+  static func copy(_ source: Buffer, _ target: Buffer) {
     var arguments = ck_copy()
     arguments.dst = target.bytes
     arguments.src = UnsafeRawPointer(source.bytes)

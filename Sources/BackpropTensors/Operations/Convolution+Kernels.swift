@@ -21,13 +21,15 @@ extension ConvolutionOptions {
     }
     description.bias = bias
     description.activation = relu ? .relu() : nil
+    description.operandType = isMixed ? .bfloat16 : .float32
     return description
   }
 
   private func primitive(
     _ kind: ConvolutionOperation.Kind, images: TensorType, kernel: TensorType
   ) -> Convolution? {
-    guard images.dtype == .float32, kernel.dtype == .float32,
+    let types = [images.dtype, kernel.dtype]
+    guard types.allSatisfy({ $0 == .float32 || (isMixed && $0 == .bfloat16) }),
       let description = description(kind, images: images.shape, kernel: kernel.shape)
     else { return nil }
     return try? Convolution.primitive(for: description, threads: Int(ck_thread_count()))
@@ -58,7 +60,7 @@ extension ConvolutionOptions {
 
   /// Any of the three, into the one of `images`, `kernel` and `results` that `kind` names.
   func reference(_ kind: ConvolutionOperation.Kind, _ images: Buffer, _ kernel: Buffer, _ results: Buffer) {
-    switch images.dtype {
+    switch results.dtype {
     case .float32: reference(kind, images, kernel, results, Float.self)
     case .float64: reference(kind, images, kernel, results, Double.self)
     default: break

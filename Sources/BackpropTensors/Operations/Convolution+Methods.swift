@@ -26,10 +26,11 @@ extension Tensor {
       padding.amounts(
         input: shape[axis + 1], window: kernel.shape[axis], stride: strides[axis], dilation: dilation[axis])
     }
-    let options = ConvolutionOptions(
+    var options = ConvolutionOptions(
       strides: strides, dilation: dilation, before: amounts.map(\.before), after: amounts.map(\.after),
       groups: groups)
-    let (images, weights) = Tensor.promoted(self, kernel)
+    let (images, weights, isMixed) = Tensor.factors(self, kernel)
+    options.isMixed = isMixed
     return apply(.convolution(.forward(options)), images, weights, file: file, line: line)
   }
 
@@ -40,7 +41,9 @@ extension Tensor {
     with kernel: Tensor, _ options: ConvolutionOptions, input: [Int], file: StaticString = #fileID,
     line: UInt = #line
   ) -> Tensor {
-    let (images, weights) = Tensor.promoted(self, kernel)
+    let (images, weights, isMixed) = Tensor.factors(self, kernel)
+    var options = options
+    options.isMixed = isMixed
     return apply(.convolution(.images(options, input: input)), images, weights, file: file, line: line)
   }
 }

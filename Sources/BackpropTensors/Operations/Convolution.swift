@@ -94,6 +94,8 @@ package struct ConvolutionOptions: Hashable, Sendable {
   package var bias = false
   /// The result is max(0, …); forward only.
   package var relu = false
+  /// The operands are bfloat16, sums and result float32.
+  package var isMixed = false
 
   package init(
     strides: [Int], dilation: [Int]? = nil, before: [Int]? = nil, after: [Int]? = nil, groups: Int = 1
@@ -158,7 +160,7 @@ package struct ConvolutionOptions: Hashable, Sendable {
     let name = "convolution"
     try check(types[0], "images", in: name)
     try check(types[1], "kernel", in: name)
-    let dtype = try broadcastDType(types, in: name)
+    let dtype = try productDType(broadcastDType(Array(types[..<2]), in: name), isMixed: isMixed, in: name)
     let (channels, perGroup, results) = (types[0].shape[-1], types[1].shape[-2], types[1].shape[-1])
     guard channels == perGroup * groups, results % groups == 0 else {
       let parts = groups == 1 ? "" : " in \(groups) groups"
@@ -178,7 +180,7 @@ package struct ConvolutionOptions: Hashable, Sendable {
     let name = "transposed convolution"
     try check(types[0], "images", in: name)
     try check(types[1], "kernel", in: name)
-    let dtype = try broadcastDType(types, in: name)
+    let dtype = try productDType(broadcastDType(types, in: name), isMixed: isMixed, in: name)
     guard types[0].shape[-1] == types[1].shape[-1] else {
       throw OperationError(
         "\(name): images of \(types[0].shape) have \(types[0].shape[-1]) channels, the kernel \(types[1].shape) takes "
@@ -196,7 +198,7 @@ package struct ConvolutionOptions: Hashable, Sendable {
     let name = "convolution's kernel gradient"
     try check(types[0], "images", in: name)
     try check(types[1], "gradients", in: name)
-    let dtype = try broadcastDType(types, in: name)
+    let dtype = try productDType(broadcastDType(types, in: name), isMixed: isMixed, in: name)
     let expected = try results(of: spatial(types[0].shape), size: size, in: name)
     guard types[0].shape[0] == types[1].shape[0], spatial(types[1].shape) == expected,
       types[0].shape[-1] % groups == 0, types[1].shape[-1] % groups == 0
@@ -214,14 +216,14 @@ package struct ConvolutionOptions: Hashable, Sendable {
     var rule = Rule(
       "convolution", infer: { types throws(OperationError) in [try inferForward(types)] },
       value: isPlain
-        ? .reference { inputs, outputs in reference(.forward, inputs[0], inputs[1], outputs[0]) }
+        ? reference { inputs, outputs in reference(.forward, inputs[0], inputs[1], outputs[0]) }
         : .composed { inputs in [composed(inputs)] },
       kernel: { inputs, outputs, scratch in
         kernel(.forward, inputs[0], inputs[1], outputs[0], bias: bias ? inputs[2] : nil, scratch)
       },
       gradient: isPlain
         ? .ofInputs(keeping: [0, 1]) { context in
-          let (g, images, kernel) = (context.gradient, context.input(0), context.input(1))
+          let (g, images, kernel) = (operand(context.gradient), context.input(0), context.input(1))
           return [
             context.wanted[0] ? g.convolutionImages(kernel, plain, input: spatial(images.shape)) : nil,
             context.wanted[1]
@@ -230,6 +232,7 @@ package struct ConvolutionOptions: Hashable, Sendable {
         } : .composed,
       onnx: "Conv")
     rule.scratch = { scratchBytes(.forward, $0[0], $0[1]) }
+    rule.takesHalf = isMixed
     rule.flops = { inputs, outputs in flops(kernel: inputs[1], results: outputs[0]) }
     return rule
   }
@@ -243,10 +246,10 @@ package struct ConvolutionOptions: Hashable, Sendable {
   fileprivate func imagesRule(_ input: [Int]) -> Rule {
     var rule = Rule(
       "transposedConvolution", infer: { types throws(OperationError) in [try inferImages(types, input)] },
-      value: .reference { inputs, outputs in reference(.images, outputs[0], inputs[1], inputs[0]) },
+      value: reference { inputs, outputs in reference(.images, outputs[0], inputs[1], inputs[0]) },
       kernel: { inputs, outputs, scratch in kernel(.images, outputs[0], inputs[1], inputs[0], scratch) },
       gradient: .ofInputs(keeping: [0, 1]) { context in
-        let (h, results, kernel) = (context.gradient, context.input(0), context.input(1))
+        let (h, results, kernel) = (operand(context.gradient), context.input(0), context.input(1))
         return [
           context.wanted[0] ? apply(.convolution(.forward(self)), h, kernel) : nil,
           context.wanted[1]
@@ -259,16 +262,17 @@ package struct ConvolutionOptions: Hashable, Sendable {
       return scratchBytes(.images, result, types[1])
     }
     rule.flops = { inputs, _ in flops(kernel: inputs[1], results: inputs[0]) }
+    rule.takesHalf = isMixed
     return rule
   }
 
   fileprivate func kernelRule(_ size: [Int]) -> Rule {
     var rule = Rule(
       "convolutionKernelGradient", infer: { types throws(OperationError) in [try inferKernel(types, size)] },
-      value: .reference { inputs, outputs in reference(.kernel, inputs[0], outputs[0], inputs[1]) },
+      value: reference { inputs, outputs in reference(.kernel, inputs[0], outputs[0], inputs[1]) },
       kernel: { inputs, outputs, scratch in kernel(.kernel, inputs[0], outputs[0], inputs[1], scratch) },
       gradient: .ofInputs(keeping: [0, 1]) { context in
-        let (v, images, results) = (context.gradient, context.input(0), context.input(1))
+        let (v, images, results) = (operand(context.gradient), context.input(0), context.input(1))
         return [
           context.wanted[0] ? results.convolutionImages(v, self, input: spatial(images.shape)) : nil,
           context.wanted[1] ? apply(.convolution(.forward(self)), images, v) : nil,
@@ -279,7 +283,18 @@ package struct ConvolutionOptions: Hashable, Sendable {
       return scratchBytes(.kernel, types[0], result)
     }
     rule.flops = { inputs, outputs in flops(kernel: outputs[0], results: inputs[1]) }
+    rule.takesHalf = isMixed
     return rule
+  }
+
+  /// A gradient as an operand of the next convolution.
+  private func operand(_ gradient: Tensor) -> Tensor { isMixed ? gradient.cast(to: .bfloat16) : gradient }
+
+  private func reference(_ compute: @escaping @Sendable (_ inputs: [Buffer], _ outputs: [Buffer]) -> Void)
+    -> Rule.Value
+  {
+    guard isMixed else { return .reference(compute) }
+    return .reference { inputs, outputs in withWidened(inputs) { compute($0, outputs) } }
   }
 
   private func flops(kernel: TensorType, results: TensorType) -> Int {

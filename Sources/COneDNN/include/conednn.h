@@ -204,10 +204,11 @@ typedef struct {
 } odn_windows;
 
 /// `src` and `dst` are the input's and the result's descriptors in every direction, their gradients' backwards; `bias`
-/// may be NULL and is forward's alone.
+/// may be NULL and is forward's alone. The three hints describe the forward convolution that a gradient belongs to.
 static inline dnnl_status_t odn_convolution_primitive_desc_create(
     dnnl_primitive_desc_t *out, dnnl_engine_t engine, odn_direction direction, odn_memory_desc src,
-    odn_memory_desc weights, odn_memory_desc bias, odn_memory_desc dst, const odn_windows *windows,
+    odn_memory_desc weights, odn_memory_desc bias, odn_memory_desc dst, odn_memory_desc hint_src,
+    odn_memory_desc hint_weights, odn_memory_desc hint_dst, const odn_windows *windows,
     const_dnnl_primitive_attr_t attr) {
   const int64_t *strides = windows->strides, *dilation = windows->dilation, *before = windows->padding_before,
                 *after = windows->padding_after;
@@ -216,8 +217,9 @@ static inline dnnl_status_t odn_convolution_primitive_desc_create(
 #if DNNL_VERSION_MAJOR >= 3
   // Attributes such as post-operations belong to the one that is asked for.
   dnnl_status_t status = dnnl_convolution_forward_primitive_desc_create(
-      &forward, engine, dnnl_forward_training, direct, odn_native(src), odn_native(weights), odn_native(bias),
-      odn_native(dst), strides, dilation, before, after, direction == ODN_FORWARD ? attr : NULL);
+      &forward, engine, dnnl_forward_training, direct, odn_native(hint_src), odn_native(hint_weights),
+      odn_native(bias), odn_native(hint_dst), strides, dilation, before, after,
+      direction == ODN_FORWARD ? attr : NULL);
   if (status != dnnl_success) return status;
   if (direction == ODN_FORWARD) {
     *out = forward;
@@ -233,8 +235,8 @@ static inline dnnl_status_t odn_convolution_primitive_desc_create(
 #else
   dnnl_convolution_desc_t op;
   dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-      &op, dnnl_forward_training, direct, odn_native(src), odn_native(weights), odn_native(bias), odn_native(dst),
-      strides, dilation, before, after);
+      &op, dnnl_forward_training, direct, odn_native(hint_src), odn_native(hint_weights), odn_native(bias),
+      odn_native(hint_dst), strides, dilation, before, after);
   if (status == dnnl_success)
     status = dnnl_primitive_desc_create(&forward, &op, direction == ODN_FORWARD ? attr : NULL, engine, NULL);
   if (status != dnnl_success) return status;
