@@ -202,8 +202,11 @@ package struct RecurrentOptions: Hashable, Sendable {
     var rule = Rule(
       cell.name, infer: { types throws(OperationError) in try infer(types) },
       value: .composed { composed($0) },
-      gradient: gradient, onnx: onnx
+      kernel: { inputs, outputs, scratch in kernel(inputs, outputs, scratch) }, gradient: gradient, onnx: onnx
     )
+    rule.scratch = { types in scratchBytes(types) }
+    // The gates take the projected inputs' place.
+    rule.mayOverwrite = { input, output, _ in input == 0 && keepsSaved && output == visibleCount + 1 }
     rule.savedResults = keepsSaved ? savedCount : 0
     rule.withoutUnused = { used in withoutUnused(used) }
     rule.flops = { inputs, outputs in flops(inputs[0], inputs[1 + cell.stateCount]) }
@@ -343,7 +346,9 @@ package struct RecurrentGradient: Hashable, Sendable {
     var rule = Rule(
       "\(options.cell.name) gradient", infer: { types throws(OperationError) in infer(types) },
       value: .composed { composed($0) },
-      gradient: .composed)
+      kernel: { inputs, outputs, scratch in kernel(inputs, outputs, scratch) }, gradient: .composed)
+    rule.scratch = { types in scratchBytes(types) }
+    rule.mayOverwrite = { input, output, _ in input == gatesPlace && output == 0 }
     rule.flops = { inputs, _ in
       let inputs = named(inputs)
       return options.flops(inputs.gates, inputs.kernel)
