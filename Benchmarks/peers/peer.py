@@ -9,9 +9,12 @@ import statistics
 import sys
 import time
 
-BATCH = {"seed-mlp": 64, "seed-eager": 64, "coldstart": 64, "mlpwide": 256, "autoenc": 256, "convnet": 128, "resnet20": 128}
+BATCH = {"seed-mlp": 64, "seed-eager": 64, "coldstart": 64, "mlpwide": 256, "autoenc": 256, "convnet": 128, "resnet20": 128,
+         "lstm": 32, "gru": 32}
 # Samples that are images, [height, width, channels].
 IMAGES = {"convnet": (28, 28, 1), "resnet20": (32, 32, 3)}
+# Samples that are words' numbers: (how many words there are, steps, classes).
+WORDS = {"lstm": (20000, 200, 2), "gru": (20000, 200, 2)}
 SIZES = {
     "seed-mlp": [784, 64, 64, 10], "seed-eager": [784, 64, 64, 10], "coldstart": [784, 64, 64, 10],
     "mlpwide": [784, 2048, 2048, 10], "autoenc": [784, 128, 64, 32, 64, 128, 784]}
@@ -54,6 +57,10 @@ def random_batch(bench):
     import numpy as np
 
     rng = np.random.default_rng(0)
+    if bench in WORDS:
+        words, steps, classes = WORDS[bench]
+        x = rng.integers(0, words, (BATCH[bench], steps)).astype("int32")
+        return x, rng.integers(0, classes, BATCH[bench]).astype("int32")
     x = rng.random((BATCH[bench],) + IMAGES.get(bench, (784,)), dtype="float32")
     return x, x if bench == "autoenc" else rng.integers(0, 10, BATCH[bench]).astype("int32")
 

@@ -5,6 +5,7 @@ import time
 
 import image_networks
 import peer
+import recurrent_networks
 
 
 def build(bench, arm):
@@ -13,8 +14,8 @@ def build(bench, arm):
     import keras
 
     keras.utils.set_random_seed(0)
-    if bench in peer.IMAGES:
-        model = getattr(image_networks, bench)(keras)
+    if bench in peer.IMAGES or bench in peer.WORDS:
+        model = recurrent_networks.build(bench, keras) if bench in peer.WORDS else getattr(image_networks, bench)(keras)
         model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
         return keras, model
     inputs, *hidden, outputs = peer.SIZES[bench]

@@ -4,6 +4,7 @@ import time
 
 import image_networks
 import peer
+import recurrent_networks
 import torch
 from torch import nn
 
@@ -12,6 +13,8 @@ def build(bench):
     torch.manual_seed(0)
     if bench in peer.IMAGES:
         return getattr(image_networks, bench + "_torch")(), nn.CrossEntropyLoss()
+    if bench in peer.WORDS:
+        return recurrent_networks.build_torch(bench), nn.CrossEntropyLoss()
     sizes, layers = peer.SIZES[bench], []
     for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]

@@ -29,6 +29,8 @@
 #include "pooling.h"
 #include "random.h"
 #include "matmul.h"
+#include "recurrent.h"
+#include "recurrent_gradient.h"
 
 #if defined(CK_TARGET)
 #pragma clang attribute pop

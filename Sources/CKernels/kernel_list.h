@@ -26,6 +26,8 @@
   K(ck_max_pool_gradient_run)                                                                                      \
   K(ck_average_pool_run)                                                                                           \
   K(ck_average_pool_gradient_run)                                                                                  \
+  K(ck_recurrent_run)                                                                                              \
+  K(ck_recurrent_gradient_run)                                                                                     \
   K(ck_random_run)
 
 typedef struct {

@@ -96,7 +96,7 @@ struct KerasFileTests {
         "custom",
         "model.layers[1], 'twice': expected classes of Keras' own, found mine>Twice, whose code isn't in the file"
       ),
-      ("policy", ": expected a dtype such as float32, found 'mixed_bfloat16'"),
+      ("policy", ": expected a dtype such as float32, found 'unknown dtype policy 'int8_from_float32'"),
       (
         "units",
         "model.weights.h5: layers/dense/vars/0: expected shape [4, 6] of sequential/dense_3/kernel, found [4, 5]"

@@ -14,7 +14,7 @@ import Testing
 
   /// The example and types of inputs that it takes.
   private func subject(_ known: LayerClass, _ dtype: DType = .float32) throws -> (Layer, [TensorType]) {
-    let layer = try known.example(dtype: dtype)
+    let layer = try known.example(dtype: DTypePolicy(dtype))
     func typed(_ types: [TensorType]) -> [TensorType] {
       types.map { $0.dtype.isFloatingPoint ? TensorType($0.shape, dtype) : $0 }
     }
@@ -23,7 +23,7 @@ import Testing
       return (layer, typed(given))
     }
     for shape in Self.usualShapes {
-      let candidate = try known.example(dtype: dtype)
+      let candidate = try known.example(dtype: DTypePolicy(dtype))
       if (try? candidate.prepare([shape])) != nil { return (candidate, [TensorType(shape, dtype)]) }
     }
     throw ModelError(.shape, at: known.className, "takes none of the usual shapes; say sampleInputs")

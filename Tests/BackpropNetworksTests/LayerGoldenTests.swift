@@ -22,7 +22,8 @@ enum LayerGoldens {
     let object = golden.values["layer"] as! [String: Any]
     let config = GoldenCase(values: object).config("config")
     return try LayerRegistry.named(object["class_name"] as! String).layer(
-      config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true, dtype: dtype)
+      config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true,
+      dtype: DTypePolicy(dtype))
   }
 }
 

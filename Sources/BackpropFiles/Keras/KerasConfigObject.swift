@@ -70,16 +70,13 @@ struct KerasConfigObject {
     }
   }
 
-  /// The dtype of the weights: a name, or the policy that Keras writes since 3.4.
-  func dtype() throws -> DType {
-    var name = config["dtype"] ?? "float32"
-    if case .object(let policy) = name, case .object(let inner)? = policy["config"] {
-      name = inner["name"] ?? .null
+  /// The dtypes of weights and computation: a name, or the policy that Keras writes since 3.4.
+  func dtypePolicy() throws -> DTypePolicy {
+    do {
+      if let policy = try DTypePolicy(config["dtype"]) { return policy }
+    } catch let error as ModelError {
+      throw failure("a dtype such as float32", "'\(error)'")
     }
-    guard name != .null else { return .float32 }
-    guard let text = name.text, let dtype = DType(rawValue: text) else {
-      throw failure("a dtype such as float32", name.text.map { "'\($0)'" } ?? name.kindName)
-    }
-    return dtype
+    throw failure("a dtype such as float32", (config["dtype"] ?? .null).kindName)
   }
 }

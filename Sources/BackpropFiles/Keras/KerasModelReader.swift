@@ -90,8 +90,8 @@ struct KerasModelReader {
     var config = object.config
     // Keras 2's name for it.
     if let shape = config["batch_input_shape"], config["batch_shape"] == nil { config["batch_shape"] = shape }
-    let dtype = try object.dtype()
-    if known.keys.contains("dtype") { config["dtype"] = .string(dtype.rawValue) }
+    let policy = try object.dtypePolicy()
+    if known.keys.contains("dtype") { config["dtype"] = .string(policy.variableDType.rawValue) }
     let common: Set<String> = ["name", "trainable", "dtype", "batch_input_shape"]
     for (key, value) in config.sorted(by: { $0.key < $1.key })
     where !known.keys.contains(key) && !common.contains(key) && value != .null && value != false {
@@ -99,7 +99,8 @@ struct KerasModelReader {
     }
     do {
       return try known.layer(
-        config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true, dtype: dtype
+        config: config, name: config["name"]?.text, trainable: config["trainable"]?.bool ?? true,
+        dtype: policy
       )
     } catch let error as DecodingError {
       throw object.failure("a configuration of \(object.className)", error.plainWords)

@@ -30,7 +30,7 @@ struct KerasModelWriter {
     }
     let config: [String: ConfigValue] = [
       "name": .string(model.name), "trainable": .bool(model.trainable),
-      "dtype": .string(model.dtype.rawValue),
+      "dtype": .string(model.dtypePolicy.name),
       "layers": .array(layers), "build_input_shape": shape,
     ]
     return Self.object("keras", "Sequential", config, ["build_config": .object(["input_shape": shape])])

@@ -27,7 +27,7 @@ public final class Dense: Layer, ConfigurableLayer, @unchecked Sendable {
   private var bias: Weight?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -39,7 +39,7 @@ public final class Dense: Layer, ConfigurableLayer, @unchecked Sendable {
     kernelRegularizer: Regularizer? = nil, biasRegularizer: Regularizer? = nil,
     activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil,
     biasConstraint: Constraint? = nil,
-    name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     let configuration = Configuration(
       units: units, activation: activation, useBias: useBias, kernelInitializer: kernelInitializer,

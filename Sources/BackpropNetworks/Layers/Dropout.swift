@@ -14,7 +14,7 @@ public final class Dropout: Layer, ConfigurableLayer, @unchecked Sendable {
   private let random: RandomGenerator?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     random = configuration.seed.map { RandomGenerator(seed: $0) }

@@ -31,7 +31,7 @@ public final class EinsumDense: Layer, ConfigurableLayer, @unchecked Sendable {
   private var inputShape: Shape!
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -46,7 +46,8 @@ public final class EinsumDense: Layer, ConfigurableLayer, @unchecked Sendable {
     kernelInitializer: Initializer = .glorotUniform, biasInitializer: Initializer = .zeros,
     kernelRegularizer: Regularizer? = nil, biasRegularizer: Regularizer? = nil,
     activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil,
-    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true,
+    dtype: DTypePolicy = .default
   ) {
     let configuration = Configuration(
       equation: equation, outputShape: OneOrMany(outputShape), activation: activation, biasAxes: biasAxes,

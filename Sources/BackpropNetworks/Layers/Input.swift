@@ -29,18 +29,19 @@ public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
   }
 
-  public convenience init(_ shape: Shape, dtype: DType = .float32, name: String? = nil) {
-    self.init(configuration: Configuration(batchShape: [nil] + shape.dimensions, dtype: dtype), name: name)
+  public convenience init(_ shape: Shape, dtype: DType? = nil, name: String? = nil) {
+    self.init(sizes: shape.dimensions, dtype: dtype, name: name)
   }
 
   /// Samples of which some sizes are open: nil, such as the number of steps.
-  public convenience init(sizes: [Int?], dtype: DType = .float32, name: String? = nil) {
+  public convenience init(sizes: [Int?], dtype: DType? = nil, name: String? = nil) {
+    let dtype = dtype ?? DTypePolicy.floatx
     self.init(configuration: Configuration(batchShape: [nil] + sizes, dtype: dtype), name: name)
   }
 
@@ -56,6 +57,7 @@ public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
   let symbol = SymbolCell()
 
   public override var supportsMasking: Bool { true }
+  public override var castsInputs: Bool { false }
 
   public override class var className: String { "InputLayer" }
 

@@ -34,12 +34,18 @@ open class Layer: @unchecked Sendable {
 
   private let state: Mutex<State>
 
-  /// The dtype of its weights.
-  public let dtype: DType
+  /// What it keeps its weights in, and what it computes in.
+  public let dtypePolicy: DTypePolicy
 
-  public init(name: String? = nil, trainable: Bool = true, dtype: DType = .float32) {
+  /// The dtype of its weights.
+  public var dtype: DType { dtypePolicy.variableDType }
+
+  /// The dtype that it computes in.
+  public var computeDType: DType { dtypePolicy.computeDType }
+
+  public init(name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default) {
     state = Mutex(State(name: name, isNamed: name != nil, trainable: trainable))
-    self.dtype = dtype
+    dtypePolicy = dtype
   }
 
   // MARK: What a layer defines
@@ -67,6 +73,9 @@ open class Layer: @unchecked Sendable {
     require(inputs.count == 1, "\(path): expected one input, got \(inputs.count)")
     return [call(inputs[0], context)]
   }
+
+  /// Whether inputs are cast to the dtype that the layer computes in.
+  open var castsInputs: Bool { true }
 
   /// Whether Keras' constructor takes `trainable`.
   package class var savesTrainable: Bool { true }
@@ -347,7 +356,7 @@ open class Layer: @unchecked Sendable {
   /// The results for several inputs; builds the layer first where that wasn't done.
   public final func callAsFunction(_ inputs: [Tensor], _ context: CallContext = .inference) -> [Tensor] {
     do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
-    var inputs = inputs
+    var inputs = castsInputs ? inputs.map(dtypePolicy.cast) : inputs
     let inner = context.entering(&inputs)
     var results = call(inputs, inner)
     for (position, mask) in outputMasks(results, of: inputs).enumerated() { results[position].mask = mask }
@@ -388,5 +397,5 @@ func uniqueNames(_ layers: [Layer]) -> [String] {
 public protocol ConfigurableLayer: Layer {
   associatedtype Configuration: Codable & Hashable & Sendable
   var configuration: Configuration { get }
-  init(configuration: Configuration, name: String?, trainable: Bool, dtype: DType)
+  init(configuration: Configuration, name: String?, trainable: Bool, dtype: DTypePolicy)
 }

@@ -10,16 +10,10 @@ public struct LayerConfiguration: Codable, Hashable, Sendable {
   public init(from decoder: Decoder) throws {
     let object = try KerasObject(from: decoder)
     let known = try LayerRegistry.named(object.className)
-    let dtype = object.config["dtype"].flatMap { value -> DType? in
-      var name = value
-      if case .object(let policy) = value, case .object(let inner)? = policy["config"] {
-        name = inner["name"] ?? .null
-      }
-      return name.text.flatMap { DType(rawValue: $0) }
-    }
+    let policy = try DTypePolicy(object.config["dtype"]) ?? .default
     layer = try known.layer(
       config: object.config, name: object.config["name"]?.text,
-      trainable: object.config["trainable"]?.bool ?? true, dtype: dtype ?? .float32)
+      trainable: object.config["trainable"]?.bool ?? true, dtype: policy)
   }
 
   public func encode(to encoder: Encoder) throws {

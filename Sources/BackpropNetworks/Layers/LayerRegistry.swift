@@ -137,7 +137,7 @@ package struct LayerClass: Sendable {
   package let keys: Set<String>
   private let required: Set<String>
   private let defaults: [String: ConfigValue]
-  private let make: @Sendable ([String: ConfigValue], String?, Bool, DType) throws -> Layer
+  private let make: @Sendable ([String: ConfigValue], String?, Bool, DTypePolicy) throws -> Layer
 
   init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = []) {
     className = example.className
@@ -156,13 +156,13 @@ package struct LayerClass: Sendable {
   }
 
   /// A new layer like the registry's example.
-  package func example(dtype: DType = .float32) throws -> Layer { try make(defaults, nil, true, dtype) }
+  package func example(dtype: DTypePolicy = .default) throws -> Layer { try make(defaults, nil, true, dtype) }
 
   /// A layer of this class. Keys that are missing have their defaults, keys that aren't known are left out.
   ///
   /// - Throws: ``ModelError`` for a key that must be there, `DecodingError` for a value of the wrong kind.
   package func layer(
-    config: [String: ConfigValue], name: String?, trainable: Bool, dtype: DType
+    config: [String: ConfigValue], name: String?, trainable: Bool, dtype: DTypePolicy
   ) throws -> Layer {
     for key in required.sorted() where config[key] == nil {
       throw ModelError(.argument, "\(className): expected the key '\(key)' in the configuration, found none")
@@ -193,7 +193,7 @@ package struct LayerClass: Sendable {
     var config = try config(of: configured)
     config["name"] = .string(layer.name)
     // An input's configuration has a dtype of its own.
-    if config["dtype"] == nil { config["dtype"] = .string(layer.dtype.rawValue) }
+    if config["dtype"] == nil { config["dtype"] = .string(layer.dtypePolicy.name) }
     if type(of: layer).savesTrainable { config["trainable"] = .bool(layer.trainable) }
     return config
   }

@@ -48,8 +48,8 @@ final class Counters: Sendable {
 /// The mean of values, each row once or by its weight. Keras' `Mean`.
 struct MeanAccumulator: MetricAccumulator {
   let metric: Metric
-  private let total = Variable(Tensor(0 as Float), name: "total")
-  private let count = Variable(Tensor(0 as Float), name: "count")
+  private let total = Variable(Tensor.zeros([], dtype: DTypePolicy.floatx), name: "total")
+  private let count = Variable(Tensor.zeros([], dtype: DTypePolicy.floatx), name: "count")
 
   init(_ metric: Metric) { self.metric = metric }
 
@@ -65,7 +65,7 @@ struct MeanAccumulator: MetricAccumulator {
   }
 
   func update(values: Tensor, _ sampleWeights: Tensor?) {
-    let values = values.cast(to: .float32)
+    let values = values.cast(to: total.dtype)
     guard let given = sampleWeights else { return update(unweighted: values) }
     // Values keep the weights' axes; further ones are averaged first.
     let (reduced, spread) = weighted(values, by: given) { $0.mean(axes: $1) }
@@ -83,7 +83,7 @@ struct MeanAccumulator: MetricAccumulator {
 
   /// Counts a mean of `weight` samples.
   func update(mean: Tensor, weight: Int) {
-    total.value = total.value + mean.cast(to: .float32) * Double(weight)
+    total.value = total.value + mean.cast(to: total.dtype) * Double(weight)
     count.value = count.value + Double(weight)
   }
 
@@ -97,7 +97,7 @@ struct MeanAccumulator: MetricAccumulator {
 
 /// The sum of values times their weights. Keras' `Sum`.
 struct SumAccumulator: MetricAccumulator {
-  private let total = Variable(Tensor(0 as Float), name: "total")
+  private let total = Variable(Tensor.zeros([], dtype: DTypePolicy.floatx), name: "total")
 
   var variables: [Variable] { [total] }
 
@@ -106,7 +106,7 @@ struct SumAccumulator: MetricAccumulator {
   }
 
   func update(values: Tensor, _ sampleWeights: Tensor?) {
-    var values = values.cast(to: .float32)
+    var values = values.cast(to: total.dtype)
     if let sampleWeights {
       let (reduced, spread) = weighted(values, by: sampleWeights) { $0.sum(axes: $1) }
       values = reduced * spread
@@ -121,7 +121,7 @@ struct SumAccumulator: MetricAccumulator {
 private func weighted(
   _ values: Tensor, by weights: Tensor, reducing reduce: (Tensor, [Int]) -> Tensor
 ) -> (values: Tensor, weights: Tensor) {
-  var weights = weights.cast(to: .float32)
+  var weights = weights.cast(to: values.dtype)
   if weights.rank == values.rank + 1, weights.shape[-1] == 1 { weights = weights.squeezed(axes: [-1]) }
   let extra = Array(weights.rank..<max(values.rank, weights.rank))
   let reduced = extra.isEmpty ? values : reduce(values, extra)

@@ -39,7 +39,7 @@ extension Layer {
     func again<Made: ConfigurableLayer>(_ layer: Made) -> Layer {
       Made(
         configuration: layer.configuration, name: layer.givenName, trainable: layer.trainable,
-        dtype: layer.dtype)
+        dtype: layer.dtypePolicy)
     }
     guard let layer = self as? any ConfigurableLayer else {
       throw ModelError(

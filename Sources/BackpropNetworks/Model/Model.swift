@@ -33,6 +33,9 @@ open class Model: Layer, @unchecked Sendable {
     super.init(name: name, trainable: trainable)
   }
 
+  /// Its layers do.
+  public override var castsInputs: Bool { false }
+
   /// Set by a callback, or by any thread, to end `fit` after the current step.
   public var stopTraining: Bool {
     get { stop.load(ordering: .relaxed) }

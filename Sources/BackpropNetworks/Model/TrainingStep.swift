@@ -62,7 +62,7 @@ public struct TrainingStep: Sendable {
     return true
   }
 
-  /// The model's own step: the loss, and behind it what a probe measured unless the loss isn't finite.
+  /// The model's own step: the loss in float32, and behind it what a probe measured unless the loss isn't finite.
   func train(
     _ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?, probe: StepProbe? = nil
   ) -> [Tensor] {
@@ -70,7 +70,7 @@ public struct TrainingStep: Sendable {
     step.probe = probe
     let loss = model.trainStep(step, inputs: inputs, labels: labels, sampleWeights: sampleWeights)
     let measured = probe?.measurements(model, scale: state.optimizer.options.lossScaleFactor)
-    return [loss] + (measured.map { [$0] } ?? [])
+    return [loss.cast(to: .float32)] + (measured.map { [$0] } ?? [])
   }
 
   func test(_ inputs: [Tensor], _ labels: [Tensor], _ sampleWeights: Tensor?) -> Tensor {

@@ -38,8 +38,7 @@ public final class Lion: Optimizer, @unchecked Sendable {
   public override func update(
     _ parameter: Tensor, gradient: Tensor, slots: inout [Tensor], step: StepValues
   ) -> Tensor {
-    // 1 − β in float32, as Keras does it here.
-    let (share1, share2) = (Double(1 - Float(beta1)), Double(1 - Float(beta2)))
+    let (share1, share2) = (complement(of: beta1, parameter.dtype), complement(of: beta2, parameter.dtype))
     let direction = (slots[0] * beta1 + gradient * share1).sign()
     slots[0] = slots[0] * beta2 + gradient * share2
     return parameter - direction * step.learningRate

@@ -42,22 +42,21 @@ public final class Nadam: Optimizer, @unchecked Sendable {
 
   /// The momentum rate of a step.
   private func rate(_ step: Tensor) -> Tensor {
-    (1 - Tensor(Float(0.96)).power(step) * 0.5) * beta1
+    (1 - Self.scalar(0.96, step.dtype).power(step) * 0.5) * beta1
   }
 
   public override func prepare(step: Tensor, learningRate: Tensor, shared: inout [Tensor]) -> [Tensor] {
     let (now, next) = (rate(step), rate(step + 1))
     shared[0] = shared[0] * now
     let product = shared[0]
-    let power = Tensor(Float(beta2)).power(step)
+    let power = Self.scalar(beta2, step.dtype).power(step)
     return [next / (1 - product * next), (1 - now) / (1 - product), 1 - power]
   }
 
   public override func update(
     _ parameter: Tensor, gradient: Tensor, slots: inout [Tensor], step: StepValues
   ) -> Tensor {
-    // 1 − β in float32, as Keras does it here: for 0.999 that is 0.00099998713.
-    let (share1, share2) = (Double(1 - Float(beta1)), Double(1 - Float(beta2)))
+    let (share1, share2) = (complement(of: beta1, parameter.dtype), complement(of: beta2, parameter.dtype))
     slots[0] = slots[0] + (gradient - slots[0]) * share1
     slots[1] = slots[1] + (gradient.squared() - slots[1]) * share2
     let momentum = slots[0] * step.prepared[0] + gradient * step.prepared[1]

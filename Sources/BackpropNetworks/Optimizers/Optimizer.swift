@@ -59,6 +59,8 @@ open class Optimizer: @unchecked Sendable {
   package let iteration: Variable
   /// nil where a schedule computes the rate.
   private let rate: Variable?
+  /// Of learning rate and shared state: float64 under that policy, float32 otherwise.
+  let floatx: DType
   private let state = Mutex(OptimizerState())
   let eagerUpdate = EagerUpdate()
 
@@ -67,9 +69,10 @@ open class Optimizer: @unchecked Sendable {
     self.config = config
     options = OptimizerOptions(config)
     schedule = LearningRateSchedule(config["learning_rate"])
+    floatx = DTypePolicy.floatx
     iteration = Variable(Tensor(0 as Int), name: "iteration")
     let rate = config["learning_rate"]?.double ?? 0.001
-    self.rate = schedule == nil ? Variable(Tensor(Float(rate)), name: "learning_rate") : nil
+    self.rate = schedule == nil ? Variable(Self.scalar(rate, floatx), name: "learning_rate") : nil
   }
 
   // MARK: What an optimizer defines
@@ -83,13 +86,13 @@ open class Optimizer: @unchecked Sendable {
   /// The same where it depends on the weight.
   func slotGroups(for weight: Weight) -> [[Slot]] { slotGroups }
 
-  /// Scalars that are kept from step to step for all weights together, float32.
+  /// Scalars that are kept from step to step for all weights together.
   open var sharedSlots: [Slot] { [] }
 
   /// The decay of one weight; nil: none.
   func weightDecay(of weight: Weight) -> Double? { options.weightDecay }
 
-  /// Scalars that all weights share; `step` is float32 and counts from 1.
+  /// Scalars that all weights share; `step` is a float and counts from 1.
   open func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] { [] }
 
   /// The same, with the ``sharedSlots``, which get their new values here.
@@ -102,6 +105,16 @@ open class Optimizer: @unchecked Sendable {
     programmerError("\(className) doesn't define update(_:gradient:slots:step:)")
   }
 
+  /// A number as the step's scalars are: βᵗ is `scalar(beta1, step.dtype).power(step)`.
+  public static func scalar(_ value: Double, _ dtype: DType) -> Tensor {
+    Tensor(repeating: value, shape: [], dtype: dtype)
+  }
+
+  /// 1 − β in the weight's dtype where Keras computes it there: in float32 that is 0.00099998713 for 0.999.
+  func complement(of beta: Double, _ dtype: DType) -> Double {
+    dtype == .float64 ? 1 - beta : Double(1 - Float(beta))
+  }
+
   // MARK: State
 
   public var name: String { config["name"]?.text ?? className.lowercased() }
@@ -111,12 +124,12 @@ open class Optimizer: @unchecked Sendable {
 
   /// The learning rate of the next step. Setting it stops the program where a schedule decides it.
   public var learningRate: Double {
-    get { Double((rate?.stored ?? schedule!(iteration.stored)).floats[0]) }
+    get { (rate?.stored ?? schedule!(iteration.stored)).item() }
     set {
       guard let rate else {
         programmerError("\(name): a schedule decides the learning rate; it can't be set")
       }
-      rate.store(Tensor(Float(newValue)))
+      rate.store(Self.scalar(newValue, floatx))
     }
   }
 
@@ -128,7 +141,7 @@ open class Optimizer: @unchecked Sendable {
   /// Makes the state for `weights`, keeping what is there for those that are known.
   package func build(_ weights: [Weight]) {
     let groups = weights.map { slotGroups(for: $0) }
-    state.withLock { $0.build(weights, options: options, groups: groups, shared: sharedSlots) }
+    state.withLock { $0.build(weights, options: options, groups: groups, shared: sharedSlots, dtype: floatx) }
   }
 
   var isBuilt: Bool { state.withLock { $0.weightCount > 0 } }
@@ -146,7 +159,7 @@ open class Optimizer: @unchecked Sendable {
     let shared = state.withLock { $0.shared }
     let sharedBefore = shared.map(\.value)
     var sharedAfter = sharedBefore
-    let step = (steps + 1).cast(to: .float32)
+    let step = (steps + 1).cast(to: floatx)
     let values = StepValues(
       learningRate: rate, prepared: prepare(step: step, learningRate: rate, shared: &sharedAfter))
 
@@ -243,10 +256,11 @@ private struct OptimizerState: Sendable {
 
   /// - Parameter groups: of each weight.
   mutating func build(
-    _ new: [Weight], options: OptimizerOptions, groups: [[[Optimizer.Slot]]], shared slots: [Optimizer.Slot]
+    _ new: [Weight], options: OptimizerOptions, groups: [[[Optimizer.Slot]]], shared slots: [Optimizer.Slot],
+    dtype: DType
   ) {
     if shared.isEmpty {
-      shared = slots.map { Variable(Tensor(Float($0.initialValue)), name: $0.name) }
+      shared = slots.map { Variable(Optimizer.scalar($0.initialValue, dtype), name: $0.name) }
     }
     for (weight, groups) in zip(new, groups) where states[ObjectIdentifier(weight)] == nil {
       func variable(_ slot: Optimizer.Slot) -> Variable {

@@ -47,14 +47,13 @@ public final class ScheduleFreeAdamW: Optimizer, @unchecked Sendable {
 
   public override func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] {
     let isWarm = warmupSteps > 0 ? (step / Double(warmupSteps)).minimum(1) : Tensor(1 as Float)
-    return [learningRate * isWarm, 1 - Tensor(Float(beta2)).power(step), 1 / step]
+    return [learningRate * isWarm, 1 - Self.scalar(beta2, step.dtype).power(step), 1 / step]
   }
 
   public override func update(
     _ parameter: Tensor, gradient: Tensor, slots: inout [Tensor], step: StepValues
   ) -> Tensor {
-    // 1 − β in float32, as Keras does it here.
-    let (share1, share2) = (Double(1 - Float(beta1)), Double(1 - Float(beta2)))
+    let (share1, share2) = (complement(of: beta1, parameter.dtype), complement(of: beta2, parameter.dtype))
     slots[1] = slots[1] + (gradient.squared() - slots[1]) * share2
     let scale = (slots[1] / step.prepared[1]).sqrt() + epsilon
     slots[0] = slots[0] - gradient * step.prepared[0] / scale

@@ -7,6 +7,7 @@ enum Compiler {
     Debug.graph.print("\(name), as recorded", graph)
     graph = graph.simplified().verified(after: "simplify")
     graph = graph.withoutCommonSubexpressions().verified(after: "common subexpressions")
+    graph = graph.withoutUnusedResults().verified(after: "drop results")
     graph = graph.withSimplifiedPooling().verified(after: "simplify pooling")
     graph = graph.withFusedMatmuls().verified(after: "fuse matmul")
     graph = graph.withPooledConvolutions().verified(after: "pool convolutions")

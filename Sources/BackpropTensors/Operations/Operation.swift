@@ -14,6 +14,7 @@ package enum Operation: Hashable, Sendable {
   case convolution(ConvolutionOperation)
   case pooling(PoolingOperation)
   case normalisation(NormalisationOperation)
+  case recurrent(RecurrentOperation)
   case indexing(IndexingOperation)
   case ordering(OrderingOperation)
   case cumulation(CumulativeOperation)
@@ -40,6 +41,7 @@ package enum Operation: Hashable, Sendable {
     case .convolution(let operation): operation.rule
     case .pooling(let operation): operation.rule
     case .normalisation(let operation): operation.rule
+    case .recurrent(let operation): operation.rule
     case .indexing(let operation): operation.rule
     case .ordering(let operation): operation.rule
     case .cumulation(let operation): operation.rule
@@ -64,6 +66,7 @@ package enum Operation: Hashable, Sendable {
     case .convolution(let operation): operation
     case .pooling(let operation): operation
     case .normalisation(let operation): operation
+    case .recurrent(let operation): operation
     case .indexing(let operation): operation
     case .ordering(let operation): operation
     case .cumulation(let operation): operation
@@ -80,7 +83,7 @@ package enum Operation: Hashable, Sendable {
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
     ConvolutionOperation.self, PoolingOperation.self,
-    NormalisationOperation.self, IndexingOperation.self, OrderingOperation.self, CumulativeOperation.self,
+    NormalisationOperation.self, RecurrentOperation.self, IndexingOperation.self, OrderingOperation.self, CumulativeOperation.self,
     SamplingOperation.self,
   ]
 }

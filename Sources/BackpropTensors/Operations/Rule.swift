@@ -27,6 +27,11 @@ package struct Rule: Sendable {
   /// Bytes read and written; all of the inputs and outputs when nil.
   package var bytes: (@Sendable ([TensorType], [TensorType]) -> Int)?
   package var onnx: String?
+  /// How many of the last results are there for the backward pass alone.
+  package var savedResults = 0
+  /// The same operation without results that nobody reads, and the places of those that it still gives; nil where nothing
+  /// can be left out.
+  package var withoutUnused: (@Sendable (_ used: [Bool]) -> (operation: Operation, kept: [Int])?)?
   /// The result can be the first input's memory itself: same bytes, another shape.
   package var isAlias = false
   /// Whether a result may be written over an input: the kernel reads each of its elements before it writes the one at

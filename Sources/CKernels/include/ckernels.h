@@ -268,6 +268,41 @@ typedef struct {
 void ck_average_pool_run(void *context);
 void ck_average_pool_gradient_run(void *context);
 
+// MARK: Recurrent cells
+
+typedef enum { CK_SIMPLE_CELL, CK_LSTM_CELL, CK_GRU_CELL, CK_GRU_CELL_RESET_BEFORE } ck_cell;
+
+/// A cell taken along the time axis of projected inputs x [batch, time, gates · units]; see recurrent.h. `last` may be
+/// where nothing else lies, `gates` may be x itself.
+typedef struct {
+  const float *x, *kernel, *bias;    // kernel [units, gates · units]; bias NULL: none
+  const float *states[2];            // initial [batch, units]: h, and the LSTM's c
+  const uint8_t *mask;               // [batch, time]; NULL: every step counts
+  float *outputs;                    // [batch, time, units] in the order of the steps; NULL: not wanted
+  float *last[2];                    // final states [batch, units]
+  float *previous, *gates, *extra;   // for the way back, in the order of x; NULL: not wanted
+  int64_t batch, time, units;
+  int32_t cell;
+  bool backwards;
+  float *scratch;                    // ck_recurrent_scratch_bytes, aligned to 64
+} ck_recurrent;
+void ck_recurrent_run(void *context);
+
+/// The way back; `projected` may be `gates` itself.
+typedef struct {
+  const float *g_outputs, *g_last[2];  // NULL: 0
+  const float *previous, *gates, *extra, *initial_cell, *kernel;
+  const uint8_t *mask;
+  float *projected, *states[2];        // gradients of x and of the initial states
+  float *product;                      // of the recurrent product, of CK_GRU_CELL
+  int64_t batch, time, units;
+  int32_t cell;
+  bool backwards;
+  float *scratch;
+} ck_recurrent_gradient;
+void ck_recurrent_gradient_run(void *context);
+int64_t ck_recurrent_scratch_bytes(int64_t batch, int64_t units, int64_t gates);
+
 // MARK: Random numbers (Philox 4x32-10, Salmon et al. 2011)
 
 typedef enum { CK_UNIFORM /* [0, 1) */, CK_NORMAL, CK_TRUNCATED_NORMAL /* |x| < 2 */, CK_BERNOULLI /* p = a: 1, else 0 */,

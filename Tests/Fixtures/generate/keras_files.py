@@ -96,7 +96,6 @@ class Twice(L.Layer):
 
 
 keras.Sequential([keras.Input((4,)), Twice(), L.Dense(2)]).save(FILES / "refused-custom.keras")
-keras.Sequential([keras.Input((4,)), L.Dense(2, dtype="mixed_bfloat16")]).save(FILES / "refused-policy.keras")
 
 
 def layer(config, index):
@@ -107,6 +106,7 @@ edit("unspecified-input.keras", "warned-key.keras", lambda c: layer(c, 1)["confi
 edit("unspecified-input.keras", "warned-loss.keras", lambda c: c["compile_config"].update(loss="quadruplet"))
 edit("optimizer-sgd.keras", "warned-state.keras",
      lambda c: c["compile_config"]["optimizer"]["config"].update(momentum=0.0))
+edit("unspecified-input.keras", "refused-policy.keras", lambda c: layer(c, 1)["config"].update(dtype="int8_from_float32"))
 edit("unspecified-input.keras", "refused-units.keras", lambda c: layer(c, 1)["config"].update(units=6))
 edit("unspecified-input.keras", "refused-huge.keras", lambda c: layer(c, 1)["config"].update(units=1 << 60))
 edit("unspecified-input.keras", "refused-type.keras", lambda c: layer(c, 1)["config"].update(units="many"))

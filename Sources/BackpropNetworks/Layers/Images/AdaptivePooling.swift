@@ -15,7 +15,7 @@ public class AdaptivePooling: Layer, @unchecked Sendable {
 
   public required init(
     configuration: AdaptivePoolingConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -31,7 +31,7 @@ public class Convolution: Layer, @unchecked Sendable {
 
   public required init(
     configuration: ConvolutionConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -48,7 +48,8 @@ public class Convolution: Layer, @unchecked Sendable {
     biasInitializer: Initializer = .zeros,
     kernelRegularizer: Regularizer? = nil, biasRegularizer: Regularizer? = nil,
     activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil,
-    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true,
+    dtype: DTypePolicy = .default
   ) {
     let axes = Self.axes
     let configuration = ConvolutionConfiguration(

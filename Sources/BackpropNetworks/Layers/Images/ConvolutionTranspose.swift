@@ -32,7 +32,7 @@ public class ConvolutionTranspose: Layer, @unchecked Sendable {
 
   public required init(
     configuration: ConvolutionTransposeConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -47,7 +47,8 @@ public class ConvolutionTranspose: Layer, @unchecked Sendable {
     kernelInitializer: Initializer = .glorotUniform, biasInitializer: Initializer = .zeros,
     kernelRegularizer: Regularizer? = nil, biasRegularizer: Regularizer? = nil,
     activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil,
-    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true,
+    dtype: DTypePolicy = .default
   ) {
     let axes = Self.axes
     let configuration = ConvolutionTransposeConfiguration(

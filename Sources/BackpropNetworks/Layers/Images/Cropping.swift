@@ -32,7 +32,7 @@ public final class Cropping1D: Cropping, ConfigurableLayer, @unchecked Sendable 
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -61,7 +61,8 @@ public class ImageCropping: Cropping, @unchecked Sendable {
   public let configuration: CroppingConfiguration
 
   public required init(
-    configuration: CroppingConfiguration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: CroppingConfiguration, name: String? = nil, trainable: Bool = true,
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -30,7 +30,7 @@ public class DepthwiseConvolution: Layer, @unchecked Sendable {
 
   public required init(
     configuration: DepthwiseConvolutionConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -43,7 +43,7 @@ public class DepthwiseConvolution: Layer, @unchecked Sendable {
     biasInitializer: Initializer = .zeros, depthwiseRegularizer: Regularizer? = nil,
     biasRegularizer: Regularizer? = nil, activityRegularizer: Regularizer? = nil,
     depthwiseConstraint: Constraint? = nil, biasConstraint: Constraint? = nil, name: String? = nil,
-    trainable: Bool = true, dtype: DType = .float32
+    trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     let axes = Self.axes
     let configuration = DepthwiseConvolutionConfiguration(

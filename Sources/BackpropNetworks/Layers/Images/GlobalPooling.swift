@@ -14,7 +14,7 @@ public class GlobalPooling: Layer, @unchecked Sendable {
 
   public required init(
     configuration: GlobalPoolingConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -22,7 +22,8 @@ public class Pooling: Layer, @unchecked Sendable {
   class var axes: Int { 2 }
 
   public required init(
-    configuration: PoolingConfiguration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: PoolingConfiguration, name: String? = nil, trainable: Bool = true,
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -35,7 +35,7 @@ public class SeparableConvolution: Layer, @unchecked Sendable {
 
   public required init(
     configuration: SeparableConvolutionConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -49,7 +49,8 @@ public class SeparableConvolution: Layer, @unchecked Sendable {
     depthwiseRegularizer: Regularizer? = nil, pointwiseRegularizer: Regularizer? = nil,
     biasRegularizer: Regularizer? = nil, activityRegularizer: Regularizer? = nil,
     depthwiseConstraint: Constraint? = nil, pointwiseConstraint: Constraint? = nil,
-    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    biasConstraint: Constraint? = nil, name: String? = nil, trainable: Bool = true,
+    dtype: DTypePolicy = .default
   ) {
     let axes = Self.axes
     let configuration = SeparableConvolutionConfiguration(

@@ -9,7 +9,7 @@ public final class UpSampling1D: Layer, ConfigurableLayer, @unchecked Sendable {
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -48,7 +48,7 @@ public final class UpSampling2D: Layer, ConfigurableLayer, @unchecked Sendable {
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -94,7 +94,7 @@ public final class UpSampling3D: Layer, ConfigurableLayer, @unchecked Sendable {
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -46,7 +46,7 @@ public class ZeroPadding: Layer, @unchecked Sendable {
 
   public required init(
     configuration: ZeroPaddingConfiguration, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -12,7 +12,7 @@ public final class GaussianDropout: Layer, ConfigurableLayer, @unchecked Sendabl
   private let random: RandomGenerator?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     random = configuration.seed.map { RandomGenerator(seed: $0) }
@@ -52,7 +52,7 @@ public final class GaussianNoise: Layer, ConfigurableLayer, @unchecked Sendable 
   private let random: RandomGenerator?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     random = configuration.seed.map { RandomGenerator(seed: $0) }
@@ -93,7 +93,7 @@ public final class AlphaDropout: Layer, ConfigurableLayer, @unchecked Sendable {
   private let random: RandomGenerator?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     random = configuration.seed.map { RandomGenerator(seed: $0) }
@@ -152,7 +152,7 @@ public final class ActivityRegularization: Layer, ConfigurableLayer, @unchecked 
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

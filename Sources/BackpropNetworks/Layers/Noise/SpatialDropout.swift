@@ -12,7 +12,7 @@ public final class SpatialDropout1D: Layer, ConfigurableLayer, @unchecked Sendab
   private let dropout: ChannelDropout
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     dropout = ChannelDropout(configuration.rate, configuration.seed, rank: 3)
@@ -43,7 +43,7 @@ public final class SpatialDropout2D: Layer, ConfigurableLayer, @unchecked Sendab
   private let dropout: ChannelDropout
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     dropout = ChannelDropout(configuration.rate, configuration.seed, rank: 4, configuration.dataFormat)
@@ -74,7 +74,7 @@ public final class SpatialDropout3D: Layer, ConfigurableLayer, @unchecked Sendab
   private let dropout: ChannelDropout
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     dropout = ChannelDropout(configuration.rate, configuration.seed, rank: 5, configuration.dataFormat)

@@ -43,7 +43,7 @@ public final class BatchNormalization: Layer, ConfigurableLayer, @unchecked Send
   private var movingVariance: Weight!
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     var configuration = configuration
     if configuration.renorm != true {
@@ -68,7 +68,7 @@ public final class BatchNormalization: Layer, ConfigurableLayer, @unchecked Send
     movingMeanInitializer: Initializer = .zeros, movingVarianceInitializer: Initializer = .ones,
     betaRegularizer: Regularizer? = nil, gammaRegularizer: Regularizer? = nil,
     betaConstraint: Constraint? = nil, gammaConstraint: Constraint? = nil,
-    name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     let configuration = Configuration(
       axis: axis, momentum: momentum, epsilon: epsilon, center: center, scale: scale,

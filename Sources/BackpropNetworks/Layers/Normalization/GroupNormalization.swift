@@ -25,7 +25,7 @@ public final class GroupNormalization: Layer, ConfigurableLayer, @unchecked Send
   private var rank = 0
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -37,7 +37,7 @@ public final class GroupNormalization: Layer, ConfigurableLayer, @unchecked Send
     betaInitializer: Initializer = .zeros, gammaInitializer: Initializer = .ones,
     betaRegularizer: Regularizer? = nil, gammaRegularizer: Regularizer? = nil,
     betaConstraint: Constraint? = nil, gammaConstraint: Constraint? = nil,
-    name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     let configuration = Configuration(
       groups: groups, axis: axis, epsilon: epsilon, center: center, scale: scale,

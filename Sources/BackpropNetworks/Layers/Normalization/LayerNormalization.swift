@@ -24,7 +24,7 @@ public final class LayerNormalization: Layer, ConfigurableLayer, @unchecked Send
   private var axes: NormalizedAxes!
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     var configuration = configuration
     if configuration.rmsScaling == false { configuration.rmsScaling = nil }
@@ -40,7 +40,7 @@ public final class LayerNormalization: Layer, ConfigurableLayer, @unchecked Send
     betaInitializer: Initializer = .zeros, gammaInitializer: Initializer = .ones,
     betaRegularizer: Regularizer? = nil, gammaRegularizer: Regularizer? = nil,
     betaConstraint: Constraint? = nil, gammaConstraint: Constraint? = nil,
-    name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     let configuration = Configuration(
       axis: axis, epsilon: epsilon, center: center, scale: scale, betaInitializer: betaInitializer,

@@ -13,7 +13,7 @@ public final class RMSNormalization: Layer, ConfigurableLayer, @unchecked Sendab
   private var axes: NormalizedAxes!
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -21,7 +21,7 @@ public final class RMSNormalization: Layer, ConfigurableLayer, @unchecked Sendab
 
   public convenience init(
     axis: OneOrMany<Int> = -1, epsilon: Double = 1e-6, name: String? = nil, trainable: Bool = true,
-    dtype: DType = .float32
+    dtype: DTypePolicy = .default
   ) {
     self.init(
       configuration: Configuration(axis: axis, epsilon: epsilon), name: name, trainable: trainable,
@@ -51,7 +51,7 @@ public final class UnitNormalization: Layer, ConfigurableLayer, @unchecked Senda
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

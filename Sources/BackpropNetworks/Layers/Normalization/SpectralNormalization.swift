@@ -20,7 +20,7 @@ public final class SpectralNormalization: Layer, ConfigurableLayer, @unchecked S
   private var kernel: Weight!
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     layer = configuration.layer.layer

@@ -21,7 +21,7 @@ public final class Discretization: Layer, ConfigurableLayer, @unchecked Sendable
   public var configuration: Configuration { state.withLock { $0.configuration } }
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     state = Mutex((configuration, QuantileSummary()))
     super.init(name: name, trainable: trainable, dtype: dtype)

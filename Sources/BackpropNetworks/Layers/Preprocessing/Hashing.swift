@@ -20,7 +20,7 @@ public final class Hashing: Layer, ConfigurableLayer, @unchecked Sendable {
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

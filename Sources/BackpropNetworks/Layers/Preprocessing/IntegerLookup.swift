@@ -29,7 +29,7 @@ public final class IntegerLookup: Layer, ConfigurableLayer, @unchecked Sendable 
   public var configuration: Configuration { state.withLock { $0.configuration } }
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     state = Mutex((configuration, nil))
     super.init(name: name, trainable: trainable, dtype: dtype)

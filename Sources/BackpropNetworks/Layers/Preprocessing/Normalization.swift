@@ -22,7 +22,7 @@ public final class Normalization: Layer, ConfigurableLayer, @unchecked Sendable 
   private var count: Weight?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -49,7 +49,7 @@ public final class TextVectorization: Layer, ConfigurableLayer, @unchecked Senda
   }
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     text = Mutex(configuration)
     lookup = StringLookup(

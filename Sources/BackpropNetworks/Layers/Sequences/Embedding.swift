@@ -23,7 +23,7 @@ public final class Embedding: Layer, ConfigurableLayer, @unchecked Sendable {
   private var embeddings: Weight!
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)
@@ -37,7 +37,7 @@ public final class Embedding: Layer, ConfigurableLayer, @unchecked Sendable {
     _ inputDim: Int, _ outputDim: Int, embeddingsInitializer: Initializer = .randomUniform(),
     embeddingsRegularizer: Regularizer? = nil, activityRegularizer: Regularizer? = nil,
     embeddingsConstraint: Constraint? = nil, maskZero: Bool = false, name: String? = nil,
-    trainable: Bool = true, dtype: DType = .float32
+    trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     let configuration = Configuration(
       inputDim: inputDim, outputDim: outputDim, embeddingsInitializer: embeddingsInitializer,

@@ -16,7 +16,7 @@ public final class TimeDistributed: Layer, ConfigurableLayer, @unchecked Sendabl
   public let layer: Layer
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     layer = configuration.layer.layer

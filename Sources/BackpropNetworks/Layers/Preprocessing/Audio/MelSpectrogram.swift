@@ -35,7 +35,7 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
   private let made = Mutex<(cosine: Tensor, sine: Tensor, bands: Tensor)?>(nil)
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -27,7 +27,7 @@ public final class STFTSpectrogram: Layer, ConfigurableLayer, @unchecked Sendabl
   private var imaginaryKernel: Weight?
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(name: name, trainable: trainable, dtype: dtype)

@@ -30,7 +30,7 @@ public class RandomImageLayer: Layer, @unchecked Sendable {
   private let generator: RandomGenerator?
   let dataFormat: String?
 
-  init(seed: Int?, dataFormat: String?, name: String?, trainable: Bool, dtype: DType) {
+  init(seed: Int?, dataFormat: String?, name: String?, trainable: Bool, dtype: DTypePolicy) {
     generator = seed.map { RandomGenerator(seed: $0) }
     self.dataFormat = dataFormat
     super.init(name: name, trainable: trainable, dtype: dtype)

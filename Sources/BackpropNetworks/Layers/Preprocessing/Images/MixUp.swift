@@ -16,7 +16,7 @@ public final class MixUp: RandomImageLayer, ConfigurableLayer, @unchecked Sendab
   public let configuration: Configuration
 
   public required init(
-    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DType = .float32
+    configuration: Configuration, name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default
   ) {
     self.configuration = configuration
     super.init(
