@@ -70,16 +70,40 @@ CK_KEEP float fold_run(int reduction, const float *x, int64_t count) {
 /// totals[j] = fold of totals[j] and column j of `rows` rows of n. Up to four vectors of columns at once, at most 64
 /// rows in float32 before they enter the double. Reads up to four vectors past the last row.
 CK_INLINE void fold_columns_of(int reduction, double *totals, const float *x, int64_t rows, int64_t n) {
+  const float identity = (float)identity_of(reduction);
   for (int64_t j = 0; j < n; j += 4 * CK_LANES) {
     const int64_t columns = least(4 * CK_LANES, n - j), vectors = ceil_div(columns, CK_LANES);
     for (int64_t r = 0; r < rows; r += 64) {
       const int64_t end = least(rows, r + 64);
       const float *row = x + r * n + j;
       float folded[4 * CK_LANES];
+      // Four sums at once in every case: one alone waits for each of its additions.
       if (vectors == 1) {
-        vf a = vload(row);
-        for (int64_t k = r + 1; k < end; k++) a = fold_vectors(reduction, a, vload(row += n));
-        vstore(folded, a);
+        vf a = identity, b = identity, c = identity, d = identity;
+        int64_t k = r;
+        for (; k + 4 <= end; k += 4, row += 4 * n) {
+          a = fold_vectors(reduction, a, vload(row));
+          b = fold_vectors(reduction, b, vload(row + n));
+          c = fold_vectors(reduction, c, vload(row + 2 * n));
+          d = fold_vectors(reduction, d, vload(row + 3 * n));
+        }
+        for (; k < end; k++, row += n) a = fold_vectors(reduction, a, vload(row));
+        vstore(folded, fold_vectors(reduction, fold_vectors(reduction, a, b), fold_vectors(reduction, c, d)));
+      } else if (vectors == 2) {
+        vf a = identity, b = identity, c = identity, d = identity;
+        int64_t k = r;
+        for (; k + 2 <= end; k += 2, row += 2 * n) {
+          a = fold_vectors(reduction, a, vload(row));
+          b = fold_vectors(reduction, b, vload(row + CK_LANES));
+          c = fold_vectors(reduction, c, vload(row + n));
+          d = fold_vectors(reduction, d, vload(row + n + CK_LANES));
+        }
+        if (k < end) {
+          a = fold_vectors(reduction, a, vload(row));
+          b = fold_vectors(reduction, b, vload(row + CK_LANES));
+        }
+        vstore(folded, fold_vectors(reduction, a, c));
+        vstore(folded + CK_LANES, fold_vectors(reduction, b, d));
       } else {
         vf a = vload(row), b = vload(row + CK_LANES), c = vload(row + 2 * CK_LANES), d = vload(row + 3 * CK_LANES);
         for (int64_t k = r + 1; k < end; k++) {
