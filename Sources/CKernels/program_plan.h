@@ -50,6 +50,7 @@ typedef struct {
   bool empty;
   double cycles;
   uint8_t input_place[CK_MAX_REGISTERS], output_place[CK_MAX_OUTPUTS];
+  bool input_together[CK_MAX_REGISTERS], output_together[CK_MAX_OUTPUTS];  // rows without gaps
   step_list list;
   double *partials;             // reduced output × unit × chunk
 } program_plan;
@@ -138,8 +139,8 @@ static void order_dimensions(program_plan *p) {
   p->groups = p->rows / p->group_rows;
 }
 
-static bool lies_like_a_block(const program_plan *p, const ck_operand *operand) {
-  if (operand->dtype != CK_F32) return false;
+/// Whether rows that follow each other do so in memory, without gaps.
+static bool lies_together(const program_plan *p, const ck_operand *operand) {
   if (p->n > 1 && stride_of(p, operand, p->outer) != 1) return false;
   if (!p->many_rows) return true;
   for (int d = 0; d < p->outer; d++) {
@@ -147,6 +148,10 @@ static bool lies_like_a_block(const program_plan *p, const ck_operand *operand) 
     if (stride_of(p, operand, d) != below) return false;
   }
   return true;
+}
+
+static bool lies_like_a_block(const program_plan *p, const ck_operand *operand) {
+  return operand->dtype == CK_F32 && lies_together(p, operand);
 }
 
 static bool repeats_in_every_row(const program_plan *p, const ck_operand *operand) {
@@ -186,6 +191,7 @@ static void place_operands(program_plan *p) {
                           : lies_like_a_block(p, operand)                                  ? PLACE_DIRECT
                           : p->many_rows && repeats_in_every_row(p, operand)               ? PLACE_CONSTANT
                                                                                            : PLACE_BUFFERED;
+      p->input_together[i] = lies_together(p, operand);
       buffered += p->input_place[i] >= PLACE_BUFFERED;
     }
     for (int o = 0; o < program->output_count; o++) {
@@ -193,6 +199,7 @@ static void place_operands(program_plan *p) {
       const bool direct = output->reduction == CK_STORE && lies_like_a_block(p, &output->operand)
                           && !overwrites_an_input(p, o);
       p->output_place[o] = direct ? PLACE_DIRECT : PLACE_BUFFERED;
+      p->output_together[o] = lies_together(p, &output->operand);
       buffered += !direct;
     }
     p->block = buffered == 0 ? CK_BLOCK : least(CK_BLOCK, block_budget / buffered);

@@ -20,11 +20,15 @@ static inline int64_t worker_floats(const program_plan *p) {
   return floats + CK_LANES;
 }
 
-/// buffer (compact) = the operand's part of a block.
+/// buffer (compact) = the operand's part of a block. `together`: its rows lie one after the other.
 static void gather_block(
-  const program_plan *p, const ck_operand *operand, float *buffer, int64_t row, int64_t rows, int64_t column,
-  int64_t columns) {
-  const int64_t stride = stride_of(p, operand, p->outer), size = size_of(operand->dtype);
+  const program_plan *p, const ck_operand *operand, bool together, float *buffer, int64_t row, int64_t rows,
+  int64_t column, int64_t columns) {
+  const int64_t stride = together ? 1 : stride_of(p, operand, p->outer), size = size_of(operand->dtype);
+  if (together) {
+    columns *= rows;
+    rows = 1;
+  }
   for (int64_t r = 0; r < rows; r++) {
     const int64_t offset = row_offset(p, operand, row + r) + column * stride;
     load_run(buffer + r * columns, (const char *)operand->data + offset * size, operand->dtype, stride, columns);
@@ -45,7 +49,7 @@ static void start_worker(program_worker *w, const program_plan *p, float *memory
       memory += p->block + CK_TILE;
     }
     if (p->input_place[i] == PLACE_CONSTANT) {
-      gather_block(p, &g->inputs[i], w->input_buffers[i], 0, least(p->rows, p->block_rows), 0, p->n);
+      gather_block(p, &g->inputs[i], false, w->input_buffers[i], 0, least(p->rows, p->block_rows), 0, p->n);
     }
   }
   for (int o = 0; o < g->output_count; o++) {
@@ -75,7 +79,8 @@ static void run_block(program_worker *w, int64_t row, int64_t rows, int64_t colu
                         : (float *)g->inputs[i].data + row_offset(p, &g->inputs[i], row) + column;
         break;
       case PLACE_BUFFERED:
-        gather_block(p, &g->inputs[i], w->input_buffers[i], row, rows, column, columns);
+        gather_block(
+          p, &g->inputs[i], p->input_together[i], w->input_buffers[i], row, rows, column, columns);
         w->slots[i] = w->input_buffers[i];
         break;
       default: w->slots[i] = w->input_buffers[i]; break;
@@ -118,10 +123,12 @@ static void run_block(program_worker *w, int64_t row, int64_t rows, int64_t colu
       for (int64_t i = 0; i < count; i++) buffer[i] *= output->scale;
     }
     const ck_operand *operand = &output->operand;
-    const int64_t stride = stride_of(p, operand, p->outer), size = size_of(operand->dtype);
-    for (int64_t r = 0; r < rows; r++) {
+    const bool together = p->output_together[o];
+    const int64_t stride = together ? 1 : stride_of(p, operand, p->outer), size = size_of(operand->dtype);
+    const int64_t runs = together ? 1 : rows, length = count / runs;
+    for (int64_t r = 0; r < runs; r++) {
       const int64_t offset = row_offset(p, operand, row + r) + column * stride;
-      store_run((char *)operand->data + offset * size, operand->dtype, stride, buffer + r * columns, columns);
+      store_run((char *)operand->data + offset * size, operand->dtype, stride, buffer + r * length, length);
     }
   }
 }

@@ -119,10 +119,12 @@ package final class Convolution: Sendable {
     var weights = any
     for part in parts where made[part.count] == nil {
       let source = try MemoryDescriptor(
-        Layout(channelsLast: part.count, description.input, description.inputChannels, description.sourceType))
+        Layout(channelsLast: part.count, description.input, description.inputChannels, description.sourceType)
+      )
       let destination = try MemoryDescriptor(
         Layout(
-          channelsLast: part.count, description.output, description.outputChannels, description.destinationType))
+          channelsLast: part.count, description.output, description.outputChannels,
+          description.destinationType))
       // A second size of parts uses the weights as the first one wants them.
       let descriptor = try description.primitiveDescriptor(
         batch: part.count, source: source, weights: weights, bias: bias, destination: destination,
@@ -208,7 +210,8 @@ extension Convolution.Description {
                 padding_before: before.baseAddress, padding_after: after.baseAddress)
               return odn_convolution_primitive_desc_create(
                 &handle, Engine.shared.handle, direction.native, source.handle, weights.handle, bias?.handle,
-                destination.handle, hint.source.handle, hint.weights.handle, hint.destination.handle, &windows,
+                destination.handle, hint.source.handle, hint.weights.handle, hint.destination.handle,
+                &windows,
                 attributes.handle)
             }
           }
@@ -221,7 +224,9 @@ extension Convolution.Description {
   /// its types: there is none from float32 to bfloat16.
   private func hint(
     _ batch: Int, _ source: MemoryDescriptor, _ weights: MemoryDescriptor, _ destination: MemoryDescriptor
-  ) throws(OneDNNError) -> (source: MemoryDescriptor, weights: MemoryDescriptor, destination: MemoryDescriptor) {
+  ) throws(OneDNNError) -> (
+    source: MemoryDescriptor, weights: MemoryDescriptor, destination: MemoryDescriptor
+  ) {
     if direction == .forward || operandType == .float32 { return (source, weights, destination) }
     var forward = self
     forward.direction = .forward

@@ -9,7 +9,7 @@ import Testing
   func names() throws {
     let mixed = try DTypePolicy(named: "mixed_bfloat16")
     #expect(mixed == .mixedBFloat16)
-    #expect(mixed.computeDType == .bfloat16 && mixed.variableDType == .float32)
+    #expect(mixed.products == .bfloat16 && mixed.computeDType == .float32 && mixed.variableDType == .float32)
     #expect(try DTypePolicy(named: "float64") == .float64)
     #expect(
       throws: ModelError(.unknownName, "unknown dtype policy 'flaot64'; did you mean 'float64'?")
@@ -57,5 +57,37 @@ import Testing
       #expect(Double(Float(logs["loss"]!)) != logs["loss"]!)
     }
     #expect(DTypePolicy.default == .float32)
+  }
+
+  @Test("mixed precision rounds what products read, and nothing else")
+  func mixed() throws {
+    func make() throws -> Sequential {
+      let model = Sequential(seed: 1) {
+        Input([8, 8, 3])
+        Conv2D(16, kernelSize: 3, activation: .relu)
+        BatchNormalization()
+        Flatten()
+        Dense(32, activation: .tanh)
+        Dense(5, activation: .softmax)
+      }
+      try model.compile(optimizer: Adam(learningRate: 0.01), loss: .sparseCategoricalCrossentropy)
+      return model
+    }
+    let x = RandomGenerator(seed: 2).uniform([40, 8, 8, 3], from: -1, to: 1)
+    let y = Tensor((0..<40).map { Int32($0 % 5) })
+    let (plain, mixed) = (try make(), try DTypePolicy.withDefault(.mixedBFloat16) { try make() })
+    #expect(mixed.layers.allSatisfy { $0.dtypePolicy == .mixedBFloat16 })
+    try mixed.setWeights(plain.getWeights())
+    let (full, rounded) = (try plain.predict(x), try mixed.predict(x))
+    #expect(rounded.dtype == .float32 && mixed.weights.allSatisfy { $0.dtype == .float32 })
+    let difference = (full - rounded).abs().max().item()
+    #expect(difference < 0.02)
+    #expect((difference > 0) == ProductPrecision.hasFastBFloat16)
+    var losses: [Double] = []
+    for _ in 0..<30 { losses.append(try mixed.trainOnBatch(x, y)["loss"]!) }
+    for _ in 0..<30 { _ = try plain.trainOnBatch(x, y) }
+    let after = try (plain.evaluate(x, y)["loss"]!, mixed.evaluate(x, y)["loss"]!)
+    #expect(losses.last! < losses[0] / 3)
+    #expect(abs(after.0 - after.1) < 0.1)
   }
 }

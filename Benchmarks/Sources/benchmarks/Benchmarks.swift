@@ -9,6 +9,8 @@ enum Benchmark: String, CaseIterable {
   case autoencoder = "autoenc"
   case convnet
   case resnet20
+  /// mlpwide and resnet20 under `mixed_bfloat16` beside float32.
+  case bf16
   case coldStart = "coldstart"
   /// What `coldstart` starts.
   case coldStartOnce = "coldstart-once"
@@ -30,6 +32,7 @@ enum Benchmark: String, CaseIterable {
     case .resnet20:
       let x = RandomGenerator(seed: 1).uniform([128, 32, 32, 3])
       try steps(Networks.resnet20(), x, labels(128), options).show(asJSON: options.json)
+    case .bf16: try mixedPrecision(options)
     case .coldStart: try coldStart(options).show(asJSON: options.json)
     case .coldStartOnce: try coldStartOnce()
     case .seeds: try seeds()
@@ -67,6 +70,44 @@ enum Benchmark: String, CaseIterable {
     let result = Result(rawValue, unit: "a step", samples: samples, threads: Threads.count)
     if options.profile { show(try model.profile(x, y, batchSize: x.shape[0], runs: 50)) }
     return result
+  }
+
+  /// Both policies in turn, three times; each figure is the median of all steps.
+  private func mixedPrecision(_ options: Options) throws {
+    let images = RandomGenerator(seed: 1).uniform([128, 32, 32, 3])
+    let networks: [(name: String, x: Tensor, limit: Double, make: () throws -> Model)] = [
+      ("mlpwide", batch(256), 0.65, { try Networks.wide() }),
+      ("resnet20", images, 0.70, { try Networks.resnet20() }),
+    ]
+    let policies: [DTypePolicy] = [.float32, .mixedBFloat16]
+    for network in networks {
+      let models = try policies.map { try DTypePolicy.withDefault($0, network.make) }
+      let y = labels(network.x.shape[0])
+      var samples = models.map { _ in [Double]() }
+      for _ in 0..<3 {
+        for (position, model) in models.enumerated() {
+          for _ in 0..<3 { _ = try model.trainOnBatch(network.x, y) }
+          let end = ContinuousClock.now + .seconds(2)
+          while ContinuousClock.now < end {
+            samples[position].append(try seconds { _ = try model.trainOnBatch(network.x, y) })
+          }
+        }
+      }
+      let results = zip(policies, samples).map { policy, samples in
+        var result = Result(network.name, unit: "a step", samples: samples, threads: Threads.count)
+        result.arm = "backprop \(policy)"
+        return result
+      }
+      for result in results { try result.show(asJSON: options.json) }
+      if options.profile {
+        show(try models[1].profile(network.x, y, batchSize: network.x.shape[0], runs: 20))
+      }
+      if !options.json {
+        let ratio = results[1].median_s / results[0].median_s
+        print(
+          "\(ratio <= network.limit ? "reached" : "NOT reached") \(format(ratio)), at most \(network.limit)")
+      }
+    }
   }
 
   private func batch(_ rows: Int) -> Tensor { RandomGenerator(seed: 1).uniform([rows, 784]) }

@@ -42,8 +42,11 @@ enum Networks {
 
   /// ResNet-20 (He et al., 2016): three blocks of each width; the first of the second and third width halves the image.
   static func resnet20() throws -> Model {
-    func convolution(_ x: any SymbolicConvertible, _ width: Int, _ size: Int, _ stride: Int = 1) -> SymbolicTensor {
-      let y = Conv2D(width, kernelSize: .init(size), strides: .init(stride), padding: .same, useBias: false)(x)
+    func convolution(_ x: any SymbolicConvertible, _ width: Int, _ size: Int, _ stride: Int = 1)
+      -> SymbolicTensor
+    {
+      let y = Conv2D(width, kernelSize: .init(size), strides: .init(stride), padding: .same, useBias: false)(
+        x)
       return BatchNormalization()(y)
     }
     let image = Input([32, 32, 3])
@@ -55,7 +58,8 @@ enum Networks {
         x = ReLU()(Add()([y, stride > 1 ? convolution(x, width, 1, stride) : x]))
       }
     }
-    let model = try Model(inputs: image, outputs: Dense(10, activation: .softmax)(GlobalAveragePooling2D()(x)))
+    let model = try Model(
+      inputs: image, outputs: Dense(10, activation: .softmax)(GlobalAveragePooling2D()(x)))
     try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy)
     return model
   }

@@ -15,6 +15,8 @@ public struct DTypePolicy: Hashable, Sendable, CustomStringConvertible {
   public let name: String
   public let computeDType: DType
   public let variableDType: DType
+  /// What matrix products and convolutions read of their operands.
+  public private(set) var products = ProductPrecision.full
 
   /// One dtype for both.
   public init(_ dtype: DType) {
@@ -23,11 +25,12 @@ public struct DTypePolicy: Hashable, Sendable, CustomStringConvertible {
     variableDType = dtype
   }
 
-  /// Weights in float32, computation in a dtype of half the size.
+  /// Weights in float32, products of numbers of half the size.
   private init(mixed dtype: DType) {
     name = "mixed_\(dtype.rawValue)"
-    computeDType = dtype
+    computeDType = .float32
     variableDType = .float32
+    if dtype == .bfloat16 { products = .bfloat16 }
   }
 
   private static let mixed = [DTypePolicy(mixed: .bfloat16), DTypePolicy(mixed: .float16)]
@@ -48,9 +51,11 @@ public struct DTypePolicy: Hashable, Sendable, CustomStringConvertible {
   public static let bfloat16 = DTypePolicy(.bfloat16)
   public static let float16 = DTypePolicy(.float16)
   public static let int64 = DTypePolicy(.int64)
-  /// float32 weights, computation in bfloat16.
+  /// float32 weights, matrix products and convolutions of numbers rounded to bfloat16, about twice as fast; what lies
+  /// between them is float32 (Keras computes that in bfloat16 too), so losses need no scaling. On processors without
+  /// instructions for bfloat16 the same as ``float32``.
   public static let mixedBFloat16 = mixed[0]
-  /// float32 weights, computation in float16.
+  /// For files that name it: computed in float32, since processors don't multiply float16 faster.
   public static let mixedFloat16 = mixed[1]
 
   public var description: String { name }

@@ -171,7 +171,8 @@ package struct MatmulOptions: Hashable, Sendable {
       let rows = a.reshaped(to: [-1, a.shape[-1]])
       let gradients = g.reshaped(to: [-1, g.shape[-1]])
       return transposeB
-        ? product(gradients, rows, transposed: (true, false)) : product(rows, gradients, transposed: (true, false))
+        ? product(gradients, rows, transposed: (true, false))
+        : product(rows, gradients, transposed: (true, false))
     }
     let gb =
       transposeB

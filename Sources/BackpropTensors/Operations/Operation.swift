@@ -83,7 +83,8 @@ package enum Operation: Hashable, Sendable {
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
     ConvolutionOperation.self, PoolingOperation.self,
-    NormalisationOperation.self, RecurrentOperation.self, IndexingOperation.self, OrderingOperation.self, CumulativeOperation.self,
+    NormalisationOperation.self, RecurrentOperation.self, IndexingOperation.self, OrderingOperation.self,
+    CumulativeOperation.self,
     SamplingOperation.self,
   ]
 }

@@ -84,7 +84,9 @@ package enum PooledConvolution: OperationFamily {
     case .kernel(let options, _, _, _):
       description = options.description(.kernel, images: types[0].shape, kernel: try infer(types)[0].shape)
     }
-    guard let description, types[0].dtype == .float32 else { throw OperationError("\(rule.name): nothing to do") }
+    guard let description, types[0].dtype == .float32 else {
+      throw OperationError("\(rule.name): nothing to do")
+    }
     return try ChunkedConvolution.primitive(for: description, threads: Int(ck_thread_count()))
   }
 
