@@ -51,15 +51,19 @@ enum LayerGoldens {
       if isTraining { layer.beginTrainingStep() }
     }
     try start()
-    @Sendable func run(_ inputs: [Tensor]) -> Tensor {
-      layer(zip(inputs, masks).map { Self.masked($0, $1) }, CallContext(isTraining: isTraining))[0]
+    let options = Set((golden.values["options"] as? [String] ?? []).map { CallOption(rawValue: $0)! })
+    @Sendable func results(_ inputs: [Tensor]) -> [Tensor] {
+      let inputs = zip(inputs, masks).map { Self.masked($0, $1) }
+      return layer(inputs, CallContext(isTraining: isTraining), options: options)
     }
+    @Sendable func run(_ inputs: [Tensor]) -> Tensor { results(inputs)[0] }
     func expect(_ actual: Tensor, _ key: Any?, _ part: String) {
       expectClose(actual, goldenTensor(key!), atol: 1e-5, rtol: 1e-5, "\(what): \(part)")
     }
 
     let output = run(inputs)
     expect(output, golden.values["output"], "output")
+    if golden.has("scores") { expect(results(inputs)[1], golden.values["scores"], "scores") }
     #expect((output.mask != nil) == golden.has("output_mask"), "\(what): mask")
     if let mask = output.mask, golden.has("output_mask") {
       expect(mask.cast(to: .float32), golden.values["output_mask"], "mask")

@@ -84,6 +84,9 @@ open class Layer: @unchecked Sendable {
   open class var className: String { String(describing: self) }
   public final var className: String { Swift.type(of: self).className }
 
+  /// What Keras derives names and places in files from: the class's name in its source, where it is another.
+  package var baseName: String { className }
+
   // MARK: Masks
 
   /// Whether the steps that count in the input are those that count in the result. Where it is false and
@@ -99,7 +102,7 @@ open class Layer: @unchecked Sendable {
   // MARK: Names
 
   /// Keras' name: `dense`; a container makes it unique among its layers: `dense_1`.
-  public var name: String { state.withLock { $0.name } ?? KerasNaming.snake(className) }
+  public var name: String { state.withLock { $0.name } ?? KerasNaming.snake(baseName) }
 
   /// The name, or nil until one was given by the user or a container.
   var givenName: String? { state.withLock { $0.name } }
@@ -240,6 +243,12 @@ open class Layer: @unchecked Sendable {
   /// How many inputs a call may have: what is asked before a layer is put into a graph.
   open var inputCounts: ClosedRange<Int> { 1...1 }
 
+  /// What a call can be told beside its inputs.
+  open var callOptions: Set<CallOption> { [] }
+
+  /// Keras' names of the arguments where inputs are given one after the other and have names; nil: they have none.
+  package var argumentNames: [String]? { nil }
+
   /// Whether Keras is given several inputs as one list, as merging layers are; false: one after the other.
   open var listsInputs: Bool { true }
 
@@ -379,7 +388,7 @@ func uniqueNames(_ layers: [Layer]) -> [String] {
   var taken = Set(layers.compactMap(\.givenName))
   return layers.map { layer in
     if let name = layer.givenName { return name }
-    let base = KerasNaming.snake(layer.className)
+    let base = KerasNaming.snake(layer.baseName)
     var name = base
     var number = 0
     while taken.contains(name) {

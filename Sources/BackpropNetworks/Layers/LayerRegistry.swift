@@ -50,6 +50,12 @@ package enum LayerRegistry {
     LayerClass(Embedding(1, 1), required: ["input_dim", "output_dim"]),
     LayerClass(Masking()),
     LayerClass(TimeDistributed(Dense(1)), required: ["layer"]),
+    LayerClass(Attention()),
+    LayerClass(AdditiveAttention()),
+    LayerClass(MultiHeadAttention(1, keyDim: 1), required: ["num_heads", "key_dim"]),
+    LayerClass(
+      GroupQueryAttention(headDim: 1, numQueryHeads: 1, numKeyValueHeads: 1),
+      required: ["head_dim", "num_query_heads", "num_key_value_heads"]),
   ]
 
   private static let images: [LayerClass] = [

@@ -61,7 +61,10 @@ extension Functional {
         continue
       }
       let arguments = call.inputs.map { results[ObjectIdentifier($0.call)]![$0.index] }
-      results[ObjectIdentifier(call)] = layer.symbolicCall(arguments, takesList: call.takesList).results
+      results[ObjectIdentifier(call)] =
+        layer.symbolicCall(
+          arguments, takesList: call.takesList, options: call.options
+        ).results
     }
     func found(_ tensor: SymbolicTensor) -> SymbolicTensor {
       let made = results[ObjectIdentifier(tensor.call)]!

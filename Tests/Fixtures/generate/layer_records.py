@@ -19,9 +19,10 @@ class LayerCases:
     def floats(self, *shape, scale=1.0):
         return (self.rng.standard_normal(shape) * scale).astype("float32")
 
-    def record(self, layer, *inputs, masks=None, training=False, weights=None, note=None):
+    def record(self, layer, *inputs, masks=None, training=False, weights=None, note=None, options=(), argument_names=None):
         """Weights are drawn here, whatever the layer's initializers say, and stored with the case; `weights` maps the names of
-        those that can't be any number to functions of their shapes."""
+        those that can't be any number to functions of their shapes. `options` are arguments of the call that are true; `argument_names`
+        are those of the inputs where they aren't one list."""
         keras.backend.clear_session()
         xs = [tf.constant(x) for x in inputs]
         masks = [None] * len(xs) if masks is None else masks
@@ -33,6 +34,9 @@ class LayerCases:
                 if mask is not None:
                     keras.src.backend.set_keras_mask(x, tf.constant(mask))
                 fed.append(x)
+            arguments.update({option: True for option in options})
+            if argument_names:
+                return fed, layer(**dict(zip(argument_names, fed)), **arguments)
             return fed, layer(fed if len(fed) > 1 else fed[0], **arguments)
 
         call()  # builds
@@ -44,6 +48,7 @@ class LayerCases:
         with tf.GradientTape() as tape:
             tape.watch([x for x in xs if x.dtype.is_floating])
             _, y = call(training=training)
+            y, scores = y if isinstance(y, tuple) else (y, None)
             cotangent = tf.constant(self.floats(*y.shape))
             total = tf.reduce_sum(y * cotangent)
         trained = [w.value for w in layer.trainable_weights]
@@ -59,6 +64,10 @@ class LayerCases:
                 "input_gradients": [None if g is None else tensor(g) for g in gradients[:count]],
                 "weight_gradients": [None if g is None else tensor(g) for g in gradients[count:]],
                 "state": [tensor(w) for w in layer.non_trainable_weights]}
+        if options:
+            case["options"] = list(options)
+        if scores is not None:
+            case["scores"] = tensor(scores)
         if note:
             case["note"] = note
         self.fixture.add(**case)
