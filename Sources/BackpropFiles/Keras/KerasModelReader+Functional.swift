@@ -118,8 +118,8 @@ extension KerasModelReader {
       case .object(let fields):
         try collect(fields["args"] ?? .null, object, &arguments)
         guard case .object(let named)? = fields["kwargs"] else { break }
-        // Attention takes value and key by name.
-        let order = ["query", "value", "key", "attention_mask"]
+        // Attention takes value and key by name, recurrent layers their state.
+        let order = ["query", "value", "key", "attention_mask", "initial_state"]
         for (key, value) in named.sorted(by: {
           (order.firstIndex(of: $0.key) ?? 9, $0.key) < (order.firstIndex(of: $1.key) ?? 9, $1.key)
         }) {

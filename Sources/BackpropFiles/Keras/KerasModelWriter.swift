@@ -57,7 +57,9 @@ struct KerasModelWriter {
     }
     var beside: [String: ConfigValue] = [:]
     if let input = layer.preparedInputs?.first, !layer.weights.isEmpty {
-      let shapes = layer.preparedInputs?.map(Self.shape) ?? []
+      // Keras finds the shapes of what is given as a list by name itself.
+      let given = layer.preparedInputs?.prefix(layer.namedInputs?.after ?? .max)
+      let shapes = given?.map(Self.shape) ?? []
       if let names = layer.argumentNames {
         let named = zip(names, shapes).filter { !$0.0.hasSuffix("_mask") }.map { ("\($0)_shape", $1) }
         beside["build_config"] = .object([
@@ -100,6 +102,13 @@ struct KerasModelWriter {
         "keras_history": history(tensor, model),
       ]
       return .object(["class_name": "__keras_tensor__", "config": .object(config)])
+    }
+    if let named = layer.namedInputs {
+      let further = Array(tensors.dropFirst(named.after))
+      return .object([
+        "args": .array(Array(tensors.prefix(named.after))),
+        "kwargs": .object(further.isEmpty ? [:] : [named.name: .array(further)]),
+      ])
     }
     let isList = layer.listsInputs && (use.takesList || tensors.count > 1)
     var named = Dictionary(uniqueKeysWithValues: use.options.map { ($0.rawValue, ConfigValue.bool(true)) })

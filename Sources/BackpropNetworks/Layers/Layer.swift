@@ -149,11 +149,14 @@ open class Layer: @unchecked Sendable {
 
   /// Makes a weight and keeps it; for use in ``build(_:)-(Shape)``.
   ///
-  /// - Parameter trainable: false for state that gradients don't change, such as running statistics.
+  /// - Parameters:
+  ///   - trainable: false for state that gradients don't change, such as running statistics.
+  ///   - adjusting: changes what the initializer gave.
   @discardableResult
   public final func addWeight(
     _ name: String, shape: Shape, initializer: Initializer = .glorotUniform, regularizer: Regularizer? = nil,
-    constraint: Constraint? = nil, trainable: Bool = true, dtype: DType? = nil
+    constraint: Constraint? = nil, trainable: Bool = true, dtype: DType? = nil,
+    adjusting: (@Sendable (Tensor) -> Tensor)? = nil
   ) -> Weight {
     let random = state.withLock { $0.random } ?? CallContext.inference.random
     // A weight made while a graph is recorded is a weight, not a part of the graph.
@@ -161,12 +164,13 @@ open class Layer: @unchecked Sendable {
       if let budget = WeightBudget.current {
         return budget.blank(shape, dtype ?? self.dtype, path: "\(path)/\(name)")
       }
-      return initializer(shape, dtype: dtype ?? self.dtype, random: random)
+      let drawn = initializer(shape, dtype: dtype ?? self.dtype, random: random)
+      return adjusting.map { $0(drawn) } ?? drawn
     }
     let weight = Weight(
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
       constraint: constraint, trainable: trainable,
-      isProvisional: SymbolicCall.isActive && WeightBudget.current == nil)
+      isProvisional: SymbolicCall.isActive && WeightBudget.current == nil, adjusting: adjusting)
     state.withLock { $0.weights.append(weight) }
     return weight
   }
@@ -225,6 +229,10 @@ open class Layer: @unchecked Sendable {
     return own.filter(\.trainable) + own.filter { !$0.trainable }
   }
 
+  /// What the layer itself carries from call to call that isn't among its weights, as Keras has it of stateful recurrent
+  /// layers.
+  package var carriedVariables: [Variable] { [] }
+
   /// Called before each step of training, where weights may be written: inside the step their gradients are taken.
   package func beginTrainingStep() {
     for layer in sublayers { layer.beginTrainingStep() }
@@ -251,6 +259,9 @@ open class Layer: @unchecked Sendable {
 
   /// Whether Keras is given several inputs as one list, as merging layers are; false: one after the other.
   open var listsInputs: Bool { true }
+
+  /// Inputs after this many are one list under a name where Keras calls the layer; nil: all are given by their place.
+  package var namedInputs: (name: String, after: Int)? { nil }
 
   /// The layer's own weights, without its sublayers'.
   public var ownWeights: [Weight] { state.withLock { $0.weights } }
@@ -349,7 +360,7 @@ open class Layer: @unchecked Sendable {
   /// Initialisers and the like that were given as names that mean nothing: making weights couldn't throw.
   private func checkConfiguration() throws {
     guard let layer = self as? any ConfigurableLayer else { return }
-    for field in Mirror(reflecting: layer.configuration).children {
+    for field in configurationFields(layer.configuration) {
       guard let form = field.value as? any KerasForm else { continue }
       do { _ = try form.resolved() } catch let error as ModelError {
         throw ModelError(error.kind, at: path, error.message)

@@ -36,9 +36,9 @@ extension Layer {
   ///
   /// - Throws: ``ModelError`` where the layer has no configuration.
   public func clone() throws -> Layer {
-    func again<Made: ConfigurableLayer>(_ layer: Made) -> Layer {
+    func again<Made: ConfigurableLayer>(_ layer: Made) throws -> Layer {
       Made(
-        configuration: layer.configuration, name: layer.givenName, trainable: layer.trainable,
+        configuration: try layer.ownConfiguration(), name: layer.givenName, trainable: layer.trainable,
         dtype: layer.dtypePolicy)
     }
     guard let layer = self as? any ConfigurableLayer else {
@@ -46,7 +46,7 @@ extension Layer {
         .argument, at: path,
         "\(className) has no configuration to make it from again; give cloneModel a closure that does")
     }
-    return again(layer)
+    return try again(layer)
   }
 }
 
