@@ -6,6 +6,8 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "Backprop", targets: ["Backprop"]),
+    // Takes libpng and libjpeg-turbo; a product of its own, so that who has no image files needs neither.
+    .library(name: "BackpropImages", targets: ["BackpropImages"]),
     .executable(name: "backprop", targets: ["BackpropCLI"]),
   ],
   targets: [
@@ -34,7 +36,9 @@ let package = Package(
     .target(
       name: "Backprop",
       dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData", "BackpropFiles"]),
-    .executableTarget(name: "BackpropCLI", dependencies: ["Backprop"]),
+    .target(name: "CImages", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+    .target(name: "BackpropImages", dependencies: ["BackpropTensors", "BackpropData", "CImages"]),
+    .executableTarget(name: "BackpropCLI", dependencies: ["Backprop", "BackpropImages"]),
 
     .target(name: "TestSupport", dependencies: ["BackpropTensors"], path: "Tests/TestSupport"),
     .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
@@ -46,6 +50,7 @@ let package = Package(
       name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport", "AllocationCounter"]),
     .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
     .testTarget(name: "BackpropFilesTests", dependencies: ["BackpropFiles", "CZlib"]),
+    .testTarget(name: "BackpropImagesTests", dependencies: ["Backprop", "BackpropImages", "TestSupport"]),
     .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),
   ],
   swiftLanguageModes: [.v6]

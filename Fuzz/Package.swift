@@ -7,7 +7,11 @@ let package = Package(
   platforms: [.macOS(.v15)],
   dependencies: [.package(name: "Backprop", path: "..")],
   targets: [
-    .executableTarget(name: "fuzz-readers", dependencies: [.product(name: "Backprop", package: "Backprop")])
+    .executableTarget(
+      name: "fuzz-readers",
+      dependencies: [
+        .product(name: "Backprop", package: "Backprop"), .product(name: "BackpropImages", package: "Backprop"),
+      ])
   ],
   swiftLanguageModes: [.v6]
 )

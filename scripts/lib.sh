@@ -47,13 +47,16 @@ need() {
   if ! have "$1"; then install_packages "$2"; fi
 }
 
-# What building takes: the Swift toolchain, oneDNN and zlib with their headers.
+# What building takes: the Swift toolchain, oneDNN, zlib, libpng and libjpeg-turbo with their headers.
 need_build_tools() {
   have swift || fail "no 'swift' on the path: install the Swift toolchain (6.0 or later) from swift.org"
   if [ "$(uname)" = Darwin ]; then
     have brew && brew --prefix onednn > /dev/null 2>&1 || fail "please install oneDNN: brew install onednn"
+    brew --prefix libpng > /dev/null 2>&1 && brew --prefix jpeg-turbo > /dev/null 2>&1 ||
+      fail "please install libpng and libjpeg-turbo: brew install libpng jpeg-turbo"
   else
-    install_packages libdnnl-dev zlib1g-dev
+    # libjpeg-dev is libjpeg62-turbo-dev on Debian, libjpeg-turbo8-dev on Ubuntu.
+    install_packages libdnnl-dev zlib1g-dev libpng-dev libjpeg-dev
   fi
 }
 

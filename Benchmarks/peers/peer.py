@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-BATCH = {"seed-mlp": 64, "seed-eager": 64, "coldstart": 64, "mlpwide": 256, "autoenc": 256, "convnet": 128, "resnet20": 128,
+BATCH = {"seed-mlp": 64, "seed-eager": 64, "coldstart": 64, "mlpwide": 256, "autoenc": 256, "convnet": 128, "resnet20": 128, "gpt": 12,
          "lstm": 32, "gru": 32}
 # Samples that are images, [height, width, channels].
 IMAGES = {"convnet": (28, 28, 1), "resnet20": (32, 32, 3)}
@@ -18,6 +18,7 @@ WORDS = {"lstm": (20000, 200, 2), "gru": (20000, 200, 2)}
 SIZES = {
     "seed-mlp": [784, 64, 64, 10], "seed-eager": [784, 64, 64, 10], "coldstart": [784, 64, 64, 10],
     "mlpwide": [784, 2048, 2048, 10], "autoenc": [784, 128, 64, 32, 64, 128, 784]}
+GPT = {"kinds": 65, "steps": 64, "width": 128, "heads": 4, "blocks": 4}
 EPOCHS = 6  # the first is left out: it compiles
 
 
@@ -61,19 +62,26 @@ def random_batch(bench):
         words, steps, classes = WORDS[bench]
         x = rng.integers(0, words, (BATCH[bench], steps)).astype("int32")
         return x, rng.integers(0, classes, BATCH[bench]).astype("int32")
+    if bench == "gpt":
+        return rng.integers(0, GPT["kinds"], (2, BATCH[bench], GPT["steps"])).astype("int32")
     x = rng.random((BATCH[bench],) + IMAGES.get(bench, (784,)), dtype="float32")
     return x, x if bench == "autoenc" else rng.integers(0, 10, BATCH[bench]).astype("int32")
 
 
 def time_steps(step):
-    """Seconds of each call of step, which must not return before its work is done, after five that don't count."""
-    for _ in range(5):
+    """Seconds of each call of step, which must not return before its work is done, after five that don't count. It gives the
+    loss, which steps on one batch must lower."""
+    first = float(step())
+    for _ in range(4):
         step()
     samples, end = [], time.perf_counter() + 8
     while len(samples) < 10 or (time.perf_counter() < end and len(samples) < 300):
         start = time.perf_counter()
         step()
         samples.append(time.perf_counter() - start)
+    last = float(step())
+    if not last < first:
+        sys.exit(f"the loss was {first} at first and is {last} now")
     return samples
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 
+import gpt_network
 import image_networks
 import peer
 import recurrent_networks
@@ -16,6 +17,10 @@ def build(bench, arm):
     keras.utils.set_random_seed(0)
     if bench in peer.IMAGES or bench in peer.WORDS:
         model = recurrent_networks.build(bench, keras) if bench in peer.WORDS else getattr(image_networks, bench)(keras)
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        return keras, model
+    if bench == "gpt":
+        model = gpt_network.build(keras)
         model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
         return keras, model
     inputs, *hidden, outputs = peer.SIZES[bench]

@@ -2,6 +2,7 @@
 
 import time
 
+import gpt_network
 import image_networks
 import peer
 import recurrent_networks
@@ -15,6 +16,8 @@ def build(bench):
         return getattr(image_networks, bench + "_torch")(), nn.CrossEntropyLoss()
     if bench in peer.WORDS:
         return recurrent_networks.build_torch(bench), nn.CrossEntropyLoss()
+    if bench == "gpt":
+        return gpt_network.build_torch(), nn.CrossEntropyLoss()
     sizes, layers = peer.SIZES[bench], []
     for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -71,6 +74,8 @@ def epochs(arm, data):
 def step(bench, arm):
     train, _ = training_step(bench, arm)
     x, y = as_tensors(*peer.random_batch(bench))
+    if bench == "gpt":
+        y = y.reshape(-1)
     if bench in peer.IMAGES:
         layout = torch.channels_last if arm == "torch-cl" else torch.contiguous_format
         x = x.permute(0, 3, 1, 2).contiguous(memory_format=layout)

@@ -31,6 +31,7 @@
 #include "matmul.h"
 #include "recurrent.h"
 #include "recurrent_gradient.h"
+#include "attention.h"
 
 #if defined(CK_TARGET)
 #pragma clang attribute pop

@@ -28,6 +28,8 @@
   K(ck_average_pool_gradient_run)                                                                                  \
   K(ck_recurrent_run)                                                                                              \
   K(ck_recurrent_gradient_run)                                                                                     \
+  K(ck_attention_run)                                                                                              \
+  K(ck_attention_gradient_run)                                                                                     \
   K(ck_random_run)
 
 typedef struct {

@@ -31,7 +31,19 @@ import Testing
     Case(
       arguments: ["train", "--data", "no.csv"],
       message: "no.csv: expected a readable file, found No such file or directory"),
-    Case(arguments: ["train", "--data", "/"], message: "/: expected a regular file, found a folder"),
+    Case(
+      arguments: ["train", "--data", "."], message: ".: expected a folder for each class, found no folders"),
+    Case(
+      arguments: ["train", "--image-size", "0x5"],
+      message: "--image-size: expected a height and a width from 1 to 4096, as 64x64, got '0x5'\n"
+        + "Try 'backprop train --help'.", status: 2),
+    Case(
+      arguments: ["train", "--start", "no.keras"],
+      message: "no.keras: expected a readable file, found No such file or directory"),
+    Case(
+      arguments: ["train", "--start", "no.keras", "--hidden", "8"],
+      message: "--hidden describes a new network; --start brings its own\nTry 'backprop train --help'.",
+      status: 2),
     Case(
       arguments: ["train", "--data", "-"],
       message: "standard input: expected rows of numbers, found an empty file"),

@@ -46,20 +46,41 @@ enum LayerGoldens {
     #expect(layer.weights.map(\.name) == weights.map { $0["name"] as! String }, "\(what)")
     let given = weights.map { goldenTensor($0["value"]!) }
     let isTraining = golden.values["training"] as! Bool
+    let dropped = Self.cellMasks(golden)
+    let options = Set((golden.values["options"] as? [String] ?? []).map { CallOption(rawValue: $0)! })
+    @Sendable func run(_ inputs: [Tensor]) -> [Tensor] {
+      let inputs = zip(inputs, masks).map { Self.masked($0, $1) }
+      let context = CallContext(isTraining: isTraining)
+      if let dropped {
+        let results = (layer as! RecurrentLayer).results(inputs, dropped, context)
+        return zip(results, layer.outputMasks(results, of: inputs)).map { Self.masked($0, $1) }
+      }
+      return layer(inputs, context, options: options)
+    }
+    // What a stateful layer carries into the call.
+    let callsBefore = golden.values["calls_before"] as? Int ?? 0
     func start() throws {
       try layer.setWeights(given)
       if isTraining { layer.beginTrainingStep() }
+      (layer as? RecurrentLayer)?.resetState()
+      for _ in 0..<callsBefore { _ = run(inputs) }
     }
     try start()
-    @Sendable func run(_ inputs: [Tensor]) -> Tensor {
-      layer(zip(inputs, masks).map { Self.masked($0, $1) }, CallContext(isTraining: isTraining))[0]
-    }
     func expect(_ actual: Tensor, _ key: Any?, _ part: String) {
       expectClose(actual, goldenTensor(key!), atol: 1e-5, rtol: 1e-5, "\(what): \(part)")
     }
 
-    let output = run(inputs)
+    let outputs = run(inputs)
+    let output = outputs[0]
+    let further = golden.has("further_outputs") ? golden.tensors("further_outputs") : []
+    let count = 1 + further.count + (golden.has("scores") ? 1 : 0)
+    #expect(outputs.count == count, "\(what): outputs")
+    for (number, expected) in further.enumerated() {
+      expectClose(
+        outputs[1 + number], expected, atol: 1e-5, rtol: 1e-5, "\(what): output \(number + 1)")
+    }
     expect(output, golden.values["output"], "output")
+    if golden.has("scores") { expect(outputs[1], golden.values["scores"], "scores") }
     #expect((output.mask != nil) == golden.has("output_mask"), "\(what): mask")
     if let mask = output.mask, golden.has("output_mask") {
       expect(mask.cast(to: .float32), golden.values["output_mask"], "mask")
@@ -67,11 +88,21 @@ enum LayerGoldens {
     for (weight, expected) in zip(layer.nonTrainableWeights, golden.values["state"] as! [Any]) {
       expect(weight.value, expected, weight.path)
     }
+    let carried = golden.has("carried") ? golden.tensors("carried") : []
+    #expect(layer.carriedVariables.count == carried.count, "\(what): carried")
+    for (variable, expected) in zip(layer.carriedVariables, carried) {
+      expectClose(variable.stored, expected, atol: 1e-5, rtol: 1e-5, "\(what): carried")
+    }
 
     // Gradients, from the state as it was.
     try start()
-    let cotangent = golden.tensor("cotangent")
-    let (_, pullback) = valueWithPullback(at: inputs) { [(run($0) * cotangent).sum()] }
+    let cotangents =
+      [golden.tensor("cotangent")] + (further.isEmpty ? [] : golden.tensors("further_cotangents"))
+    @Sendable func weighed(_ inputs: [Tensor]) -> Tensor {
+      let terms = zip(run(inputs), cotangents).map { ($0 * $1).sum() }
+      return terms.dropFirst().reduce(terms[0], +)
+    }
+    let (_, pullback) = valueWithPullback(at: inputs) { [weighed($0)] }
     let gradients = pullback([Tensor(1 as Float)])
     for (number, expected) in (golden.values["input_gradients"] as! [Any]).enumerated()
     where !(expected is NSNull) {
@@ -79,9 +110,7 @@ enum LayerGoldens {
     }
     try start()
     let trained = layer.trainableWeights
-    let (_, weightGradients) = valueAndGradient(at: trained.map(\.variable)) {
-      (run(inputs) * cotangent).sum()
-    }
+    let (_, weightGradients) = valueAndGradient(at: trained.map(\.variable)) { weighed(inputs) }
     for (position, expected) in (golden.values["weight_gradients"] as! [Any]).enumerated()
     where !(expected is NSNull) {
       let gradient = weightGradients[position] ?? Tensor.zeros(trained[position].shape)
@@ -91,15 +120,13 @@ enum LayerGoldens {
     // What `compiled` records is the same function, state and gradients included.
     try start()
     let recorded = compiled { inputs in
-      let (loss, gradients) = valueAndGradient(at: trained.map(\.variable)) {
-        (run(inputs) * cotangent).sum()
-      }
+      let (loss, gradients) = valueAndGradient(at: trained.map(\.variable)) { weighed(inputs) }
       return [loss] + gradients.compactMap { $0 }
     }
     let results = recorded(inputs)
+    let terms = zip([goldenTensor(golden.values["output"]!)] + further, cotangents).map { ($0 * $1).sum() }
     expectClose(
-      results[0], (goldenTensor(golden.values["output"]!) * cotangent).sum(), atol: 1e-4, rtol: 1e-4,
-      "\(what): compiled")
+      results[0], terms.dropFirst().reduce(terms[0], +), atol: 1e-4, rtol: 1e-4, "\(what): compiled")
     let found = weightGradients.compactMap { $0 }
     for (actual, expected) in zip(results.dropFirst(), found) {
       expectClose(actual, expected, atol: 1e-5, rtol: 1e-5, "\(what): compiled gradient")
@@ -107,6 +134,15 @@ enum LayerGoldens {
     for (weight, expected) in zip(layer.nonTrainableWeights, golden.values["state"] as! [Any]) {
       expect(weight.value, expected, "\(weight.path) compiled")
     }
+    for (variable, expected) in zip(layer.carriedVariables, carried) {
+      expectClose(variable.stored, expected, atol: 1e-5, rtol: 1e-5, "\(what): carried, compiled")
+    }
+  }
+
+  /// What is dropped where the case says so.
+  private static func cellMasks(_ golden: GoldenCase) -> CellMasks? {
+    guard let parts = golden.values["cell_masks"] as? [[Any]] else { return nil }
+    return CellMasks(inputs: parts[0].map(goldenTensor), states: parts[1].map(goldenTensor))
   }
 
   private static func masked(_ input: Tensor, _ mask: Tensor?) -> Tensor {

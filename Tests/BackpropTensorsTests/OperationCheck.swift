@@ -164,6 +164,11 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
     return [outputs[0].abs() + absolute[0].max(axes: [-1]), outputs[1]]
   case .normalisation(.sparseCrossentropyGradient):
     return [(absolute[0] + 1) * absolute[2].expanded(axis: -1)]
+  case .attention(.forward(let options)):
+    let sums = apply(
+      .attention(.forward(options)), [inputs[0], inputs[1], absolute[2]] + inputs.dropFirst(3))
+    return [sums[0] + 1e-3, outputs[1].abs() + 1]
+  case .attention(.gradient(let options, _)): return attentionMagnitudes(options, inputs)
   // 1 ± something small, or a zero of the function in the domain: an absolute error of a few units of 1.
   case .unary: return outputs.map { $0.dtype.isFloatingPoint ? $0.abs() + 0.01 : $0 }
   // Sums of products of states, all of about 1, and what activations make of them.
@@ -178,9 +183,29 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
 
 /// What the difference between a compiled result and the eager one is measured by.
 func compiledScale(_ sample: Sample, _ eager: Tensor) -> Tensor {
-  guard case .recurrent = sample.operation, eager.count > 0 else { return eager.abs() + 1e-3 }
+  switch sample.operation {
   // Fused chains round otherwise, and what they give is added up and cancels over gates and steps.
-  return eager.abs() + eager.abs().max() * 10
+  case .recurrent where eager.count > 0: eager.abs() + eager.abs().max() * 10
+  // The same over the keys.
+  case .attention where eager.count > 0: eager.abs() + eager.abs().max()
+  default: eager.abs() + 1e-3
+  }
+}
+
+/// w · (|g| · |v|ᵀ + Σ |g| · |out| + |gradient of the logarithms|) times what the slopes are multiplied by.
+private func attentionMagnitudes(_ options: AttentionOptions, _ inputs: [Tensor]) -> [Tensor] {
+  let heads = AttentionHeads(inputs, options)
+  let rest = Array(inputs[(options.hasMask ? 4 : 3)...])
+  let (out, g) = (heads.grouped(rest[0]).abs(), heads.grouped(rest[2]).abs())
+  let weights = heads.weights(from: heads.columns(rest[1]))
+  var shift = (g * out).sum(axes: [-1], keepDims: true)
+  if rest.count > 3 { shift = shift + heads.columns(rest[3]).abs() }
+  let slopes = weights * (g.matmul(heads.value.abs(), transposeOther: true) + shift) * options.scale
+  return [
+    heads.sideBySide(slopes.matmul(heads.key.abs())),
+    heads.shared(slopes.matmul(heads.query.abs(), transposeSelf: true)),
+    heads.shared(weights.matmul(g, transposeSelf: true)),
+  ]
 }
 
 /// The largest |a − b| / magnitude; elements that are alike (infinities and NaN too) count 0.

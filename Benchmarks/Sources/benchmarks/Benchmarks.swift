@@ -11,6 +11,7 @@ enum Benchmark: String, CaseIterable {
   case resnet20
   /// mlpwide and resnet20 under `mixed_bfloat16` beside float32.
   case bf16
+  case gpt
   case coldStart = "coldstart"
   /// What `coldstart` starts.
   case coldStartOnce = "coldstart-once"
@@ -33,6 +34,10 @@ enum Benchmark: String, CaseIterable {
       let x = RandomGenerator(seed: 1).uniform([128, 32, 32, 3])
       try steps(Networks.resnet20(), x, labels(128), options).show(asJSON: options.json)
     case .bf16: try mixedPrecision(options)
+    case .gpt:
+      let text = RandomGenerator(seed: 1).integers([12, 2 * 64], in: 0..<65)
+      let (x, y) = (text.sliced(axis: 1, from: 0, count: 64), text.sliced(axis: 1, from: 64, count: 64))
+      try steps(Networks.gpt(), x, y, options).show(asJSON: options.json)
     case .coldStart: try coldStart(options).show(asJSON: options.json)
     case .coldStartOnce: try coldStartOnce()
     case .seeds: try seeds()
@@ -61,12 +66,15 @@ enum Benchmark: String, CaseIterable {
 
   /// Seconds of each call of `trainOnBatch` on the same batch, its loss read.
   private func steps(_ model: Model, _ x: Tensor, _ y: Tensor, _ options: Options) throws -> Result {
-    for _ in 0..<5 { _ = try model.trainOnBatch(x, y) }
+    let first = try model.trainOnBatch(x, y)["loss"]!
+    for _ in 0..<4 { _ = try model.trainOnBatch(x, y) }
     var samples: [Double] = []
     let end = ContinuousClock.now + .seconds(8)
     while samples.count < 10 || (ContinuousClock.now < end && samples.count < 300) {
       samples.append(try seconds { _ = try model.trainOnBatch(x, y) })
     }
+    let last = try model.trainOnBatch(x, y)["loss"]!
+    guard last < first else { throw Failure(text: "the loss was \(first) at first and is \(last) now") }
     let result = Result(rawValue, unit: "a step", samples: samples, threads: Threads.count)
     if options.profile { show(try model.profile(x, y, batchSize: x.shape[0], runs: 50)) }
     return result
@@ -154,6 +162,11 @@ enum Benchmark: String, CaseIterable {
       "median \(format((sorted[4] + sorted[5]) / 2)), least \(format(sorted[0])), largest \(format(sorted[9]))"
     )
   }
+}
+
+private struct Failure: Error, CustomStringConvertible {
+  let text: String
+  var description: String { text }
 }
 
 /// Each kernel with its share of the step and what it reaches.

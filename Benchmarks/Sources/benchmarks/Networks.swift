@@ -64,6 +64,36 @@ enum Networks {
     return model
   }
 
+  /// nanoGPT's recipe for one processor: 4 blocks of 4 heads, 128 wide, 64 characters of 65 kinds (Radford et al., 2019).
+  static func gpt() throws -> Model {
+    let (kinds, steps, width, heads) = (65, 64, 128, 4)
+    let text = Input([steps], dtype: .int32)
+    var h = Positions()(Embedding(kinds, width)(text))
+    for _ in 0..<4 {
+      let n = LayerNormalization()(h)
+      let attention = MultiHeadAttention(heads, keyDim: width / heads, useBias: false)
+      h = Add()([h, attention(query: n, value: n, useCausalMask: true)])
+      let wide = Dense(4 * width, activation: .gelu, useBias: false)(LayerNormalization()(h))
+      h = Add()([h, Dense(width, useBias: false)(wide)])
+    }
+    let model = try Model(
+      inputs: text,
+      outputs: Dense(kinds, activation: .softmax, useBias: false)(LayerNormalization()(h)))
+    try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy)
+    return model
+  }
+
+  /// A trained vector for each place of a sequence.
+  private final class Positions: Layer, @unchecked Sendable {
+    private var vectors: Weight!
+
+    override func build(_ input: Shape) throws {
+      vectors = addWeight("vectors", shape: [input[1], input[2]])
+    }
+
+    override func call(_ x: Tensor, _ context: CallContext) -> Tensor { x + vectors.value }
+  }
+
   /// 784-128-64-32-64-128-784, trained to give its input back.
   static func autoencoder() throws -> Sequential {
     let model = Sequential {

@@ -38,7 +38,7 @@ struct ConvertCommand: Command {
     let file = try TensorFile(input)
     switch file.kind {
     case .keras, .legacyKeras: try write(try ModelFile(input).model)
-    case .hdf5, .safetensors, .npy, .npz, .idx: try write(file)
+    case .hdf5, .safetensors, .npy, .npz, .idx, .events: try write(file)
     }
     return .success
   }

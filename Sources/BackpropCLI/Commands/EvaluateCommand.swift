@@ -24,6 +24,7 @@ struct EvaluateCommand: Command {
 
   let data = DataOptions()
   let csv = CSVOptions()
+  let images = ImageOptions()
   let log = LogOptions()
 
   @Operand("FILE", "a model, as saved by train --output or by Keras 3 (.keras)") var file: String
@@ -33,10 +34,10 @@ struct EvaluateCommand: Command {
 
   func run() throws -> ExitCode {
     let file = try ModelFile(self.file)
-    let loaded = try data.load(csv)
+    let loaded = try data.load(csv, images, for: file.sampleShape)
     let rows = loaded.test ?? loaded.rows
     let inputs = try file.shaping(rows.inputs, of: loaded.title)
-    try Self.compile(file.model, for: rows.labels)
+    try file.compile(for: rows.labels)
     let result = try ModelFile.naming(loaded.title) {
       try file.model.evaluate(inputs, rows.labels, batchSize: batchSize)
     }
@@ -50,23 +51,6 @@ struct EvaluateCommand: Command {
       StandardOutput.writeLine(object.line)
     }
     return .success
-  }
-
-  /// Sees to it that there is a loss and something to count beside it, that take labels in one column.
-  private static func compile(_ model: Model, for labels: Column) throws {
-    var loss = model.loss
-    var metrics = model.compiledMetrics
-    if let given = loss, given.name == "categorical_crossentropy" {
-      // The same number from class numbers instead of columns of zeros and ones.
-      loss = Loss(
-        className: "SparseCategoricalCrossentropy", config: given.arguments.filter { $0.key == "from_logits" }
-      )
-      metrics = []
-    }
-    let isClassifier = loss.map { $0.name.hasSuffix("crossentropy") } ?? (model.outputWidth > 1)
-    if loss == nil { loss = isClassifier ? .sparseCategoricalCrossentropy : .meanSquaredError }
-    if metrics.isEmpty { metrics = isClassifier ? [.accuracy] : [.meanAbsoluteError] }
-    try model.compile(optimizer: model.optimizer ?? SGD(), loss: loss, metrics: metrics)
   }
 }
 

@@ -8,8 +8,8 @@ struct InspectCommand: Command {
   static let discussion = [
     """
     Lists the tensors of FILE with dtype, shape and statistics: of a Keras model (.keras, or .h5 as Keras 2 wrote them), \
-    of weights (.weights.h5), of any HDF5 file of the kind that Keras writes, of safetensors, npy, npz and IDX files. What \
-    a file is, its bytes say, not its name.
+    of weights (.weights.h5), of any HDF5 file of the kind that Keras writes, of safetensors, npy, npz and IDX files, and \
+    the series of numbers in TensorBoard's event files. What a file is, its bytes say, not its name.
     """,
     """
     With OTHER it says what differs between the two: tensors that only one of them has, other dtypes and shapes, and \

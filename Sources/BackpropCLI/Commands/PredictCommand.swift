@@ -1,4 +1,5 @@
 import Backprop
+import BackpropImages
 
 /// `backprop predict`
 struct PredictCommand: Command {
@@ -7,7 +8,8 @@ struct PredictCommand: Command {
   static let discussion = [
     """
     Reads a model from a .keras file and prints what it says of each row of INPUT: a CSV file, an IDX file (plain or \
-    gzip), the rows to test with of a named data set, or standard input, which may be CSV or IDX. IDX files of bytes \
+    gzip), a PNG or JPEG file, a folder of these, the rows to test with of a named data set, or standard input, which \
+    may be CSV or IDX. IDX files of bytes \
     with three axes or more are pictures and read as 0…1.
     """,
     """
@@ -16,7 +18,8 @@ struct PredictCommand: Command {
     out.
     """,
     """
-    With --log json each line is an object with the members row (from 0), and class and probabilities, or values.
+    With --log json each line is an object with the members row (from 0), of images file, and class and probabilities, \
+    or values. In words, the lines of images end in the file's name.
     """,
   ]
   static let examples = [
@@ -24,16 +27,19 @@ struct PredictCommand: Command {
     Example(
       "backprop predict mnist.keras t10k-images-idx3-ubyte.gz --log json", "read the pictures of an IDX file"),
     Example("backprop predict wine.keras wine.csv --label quality", "leave out the column with the labels"),
+    Example("backprop predict flowers.keras tulip.jpg", "what is in a picture"),
     Example("head -1 rows.csv | backprop predict wine.keras", "one row from another program"),
   ]
 
   let csv = CSVOptions()
+  let images = ImageOptions()
   let log = LogOptions()
 
   @Operand("FILE", "a model, as saved by train --output or by Keras 3 (.keras)") var file: String
   @Operand(
     "INPUT",
-    "the rows: a file, - for standard input, or one of \(NamedDataSet.choices.joined(separator: ", "))")
+    "the rows: a file, a folder of images, - for standard input, or one of \(NamedDataSet.choices.joined(separator: ", "))"
+  )
   var input = DataSource.standardInput
 
   @Option(
@@ -45,18 +51,28 @@ struct PredictCommand: Command {
 
   func run() throws -> ExitCode {
     let file = try ModelFile(self.file)
-    let rows = try file.shaping(try load(), of: input.title)
+    let loaded = try load(for: file.sampleShape)
+    let rows = try file.shaping(loaded.rows, of: input.title)
     let outputs = try ModelFile.naming(input.title) { try file.model.predict(rows, batchSize: batchSize) }
     let writer = PredictionWriter(
-      log.format, OutputKind(of: file.model), width: outputs.count / max(rows.count, 1))
+      log.format, OutputKind(of: file.model), width: outputs.count / max(rows.count, 1), files: loaded.files)
     writer.write(outputs.cast(to: .float32).floats)
     return .success
   }
 
+  /// The rows, and the files they came from where each has its own.
+  ///
   /// - Throws: ``DataError``, ``CommandError``.
-  private func load() throws -> Column {
-    if case .named(let set) = input { return try set.load().test.inputs }
+  private func load(for sample: Shape?) throws -> (rows: Column, files: [String]?) {
+    if case .named(let set) = input { return (try set.load().test.inputs, nil) }
+    if case .file(let path) = input, DataSource.isFolder(path) {
+      let rows = try ImageRows(imagesIn: path)
+      return (try images.column(rows, for: sample), rows.files)
+    }
     let data = try DataFile(input)
+    if case .file(let path) = input, ImageFile.isImage(data.bytes) {
+      return (try images.column(ImageRows(file: path), for: sample), [path])
+    }
     let rows =
       if data.isIDX {
         try data.idx()
@@ -66,7 +82,7 @@ struct PredictCommand: Command {
         Column(try CSV.decode(data.bytes, name: data.name, options: csv.options).values)
       }
     try rows.checkFinite("inputs", of: data.name)
-    return rows
+    return (rows, nil)
   }
 }
 
@@ -96,8 +112,10 @@ private struct PredictionWriter {
   let format: LogFormat
   let kind: OutputKind
   let width: Int
+  let files: [String]?
 
-  init(_ format: LogFormat, _ kind: OutputKind, width: Int) {
+  init(_ format: LogFormat, _ kind: OutputKind, width: Int, files: [String]?) {
+    self.files = files
     self.format = format
     self.kind = kind
     self.width = width
@@ -118,11 +136,13 @@ private struct PredictionWriter {
   }
 
   private var heading: String {
-    switch kind {
-    case .probabilities: (["class"] + (0..<width).map { "p\($0)" }).joined(separator: "\t")
-    case .probability: "class\tp0\tp1"
-    case .values: width == 1 ? "value" : (0..<width).map { "value\($0)" }.joined(separator: "\t")
-    }
+    let numbers =
+      switch kind {
+      case .probabilities: ["class"] + (0..<width).map { "p\($0)" }
+      case .probability: ["class", "p0", "p1"]
+      case .values: width == 1 ? ["value"] : (0..<width).map { "value\($0)" }
+      }
+    return (numbers + (files == nil ? [] : ["file"])).joined(separator: "\t")
   }
 
   private func line(_ row: Int, _ outputs: [Float]) -> String {
@@ -132,9 +152,11 @@ private struct PredictionWriter {
       let numbers = JSON.array(probabilities.map { .number(Double($0)) })
       let result: [(name: String, value: JSON)] =
         kind == .values ? [("values", numbers)] : [("class", .integer(best)), ("probabilities", numbers)]
-      return JSON.object([("row", .integer(row))] + result).line
+      let file = files.map { [(name: "file", value: JSON.string($0[row]))] } ?? []
+      return JSON.object([(name: "row", value: .integer(row))] + file + result).line
     }
     let numbers = probabilities.map { readable(Double($0)) }
-    return ((kind == .values ? [] : [String(best)]) + numbers).joined(separator: "\t")
+    let name = files.map { [DisplayText.oneLine($0[row])] } ?? []
+    return ((kind == .values ? [] : [String(best)]) + numbers + name).joined(separator: "\t")
   }
 }

@@ -20,6 +20,7 @@ struct ProfileCommand: Command {
 
   let data = DataOptions()
   let csv = CSVOptions()
+  let images = ImageOptions()
   let network = NetworkOptions()
   let log = LogOptions()
 
@@ -30,17 +31,17 @@ struct ProfileCommand: Command {
   func validate() throws { try data.validate() }
 
   func run() throws -> ExitCode {
-    let loaded = try data.load(csv)
+    let saved = try file.map { try ModelFile($0) }
+    let loaded = try data.load(csv, images, for: saved?.sampleShape)
     let task = try LearningTask(network.task, for: loaded)
     let model: Model
     var inputs = loaded.rows.inputs
-    if let file {
-      let saved = try ModelFile(file)
+    if let saved {
       inputs = try saved.shaping(inputs, of: loaded.title)
       model = saved.model
       if !model.isCompiled { try model.compile(optimizer: Adam(), loss: task.loss, metrics: task.metrics) }
     } else {
-      model = try network.makeModel(width: loaded.width, for: task, seed: 0)
+      model = try network.makeModel(loaded.sampleShape, for: task, seed: 0)
       try model.compile(optimizer: Adam(), loss: task.loss, metrics: task.metrics)
     }
     let profile = try ModelFile.naming(loaded.title) {

@@ -23,6 +23,7 @@ struct SummaryCommand: Command {
 
   let data = DataOptions()
   let csv = CSVOptions()
+  let images = ImageOptions()
   let network = NetworkOptions()
   let log = LogOptions()
 
@@ -44,9 +45,9 @@ struct SummaryCommand: Command {
 
   /// What a step costs is known once it was compiled.
   private func trainedOnce() throws -> Model {
-    let loaded = try data.load(csv)
+    let loaded = try data.load(csv, images)
     let task = try LearningTask(network.task, for: loaded)
-    let model = try network.makeModel(width: loaded.width, for: task, seed: 0)
+    let model = try network.makeModel(loaded.sampleShape, for: task, seed: 0)
     try model.compile(optimizer: Adam(), loss: task.loss, metrics: task.metrics)
     try model.fit(
       loaded.rows.inputs, loaded.rows.labels, batchSize: batchSize, verbose: .silent, stepsPerEpoch: 1)

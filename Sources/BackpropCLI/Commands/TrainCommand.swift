@@ -20,7 +20,10 @@ struct TrainCommand: Command {
     touched, and the message says at which step and in which layer it began.
     """,
     """
-    With --checkpoint DIR all that the run is made of is kept in DIR: after each epoch, where training is interrupted, and     with --checkpoint-steps in between. The same command with --resume goes on from there, in the middle of an epoch     too, and ends with the same bits as a run that was never interrupted, whatever ended the first one. The file appears     whole or not at all; a power cut or kill -9 can't damage it.
+    With --checkpoint DIR all that the run is made of is kept in DIR: after each epoch, where training is \
+    interrupted, and with --checkpoint-steps in between. The same command with --resume goes on from there, in the \
+    middle of an epoch too, and ends with the same bits as a run that was never interrupted, whatever ended the first \
+    one. The file appears whole or not at all; a power cut or kill -9 can't damage it.
     """,
     """
     With --log json each epoch is an object with the members event ("epoch"), epoch, steps, seconds and the numbers \
@@ -40,6 +43,10 @@ struct TrainCommand: Command {
       "backprop train --data images.idx.gz --labels labels.idx.gz --log json",
       "train on IDX files and write a line of JSON for each epoch"),
     Example(
+      "backprop train --data flowers/ --image-size 64x64",
+      "train on the images of a folder that has a folder for each class"),
+    Example("backprop train --start digits.keras --epochs 5", "train a saved model further"),
+    Example(
       "backprop train --data mnist --epochs 50 --checkpoint run --resume",
       "train through crashes and reboots: started again it goes on where it was"),
   ]
@@ -47,6 +54,7 @@ struct TrainCommand: Command {
 
   let data = DataOptions()
   let csv = CSVOptions()
+  let images = ImageOptions()
   let network = NetworkOptions()
   let training = TrainingOptions()
   let checkpoints = CheckpointOptions()
@@ -57,9 +65,17 @@ struct TrainCommand: Command {
     "output", short: "o", "FILE", "save the model to this file, which must end in .keras; Keras 3 opens it")
   var output: String? = nil
 
+  @Option(
+    "start", "FILE",
+    "go on from this saved model (.keras) instead of a new network, with its loss and optimizer")
+  var start: String? = nil
+
   func validate() throws {
     try data.validate()
     try checkpoints.validate()
+    if start != nil, let option = network.given {
+      throw UsageError("\(option) describes a new network; --start brings its own")
+    }
   }
 
   func run() throws -> ExitCode {
@@ -67,14 +83,22 @@ struct TrainCommand: Command {
     // Now, not after an hour of training.
     if let output { try KerasFile.checkWritable(output) }
     let backup = try checkpoints.makeCallback()
-    let loaded = try data.load(csv)
+    let saved = try start.map { try ModelFile($0, seed: training.seed) }
+    let loaded = try data.load(csv, images, for: saved?.sampleShape).shaped(for: saved)
     let parts = try TrainingParts(loaded, split: training.validationSplit, seed: training.seed)
     if training.patience != nil, parts.validation == nil {
       throw CommandError("--patience watches rows that are kept apart; give --validation-split above 0")
     }
     let task = try LearningTask(network.task, for: loaded)
-    let model = try network.makeModel(width: loaded.width, for: task, seed: training.seed)
-    try model.compile(optimizer: try training.makeOptimizer(), loss: task.loss, metrics: task.metrics)
+    let model: Model
+    if let saved {
+      model = saved.model
+      let optimizer = training.choosesOptimizer || model.optimizer == nil ? try training.makeOptimizer() : nil
+      try saved.compile(for: loaded.rows.labels, optimizer: optimizer)
+    } else {
+      model = try network.makeModel(loaded.sampleShape, for: task, seed: training.seed)
+      try model.compile(optimizer: try training.makeOptimizer(), loss: task.loss, metrics: task.metrics)
+    }
 
     let reporter = TrainingReporter(log.format)
     reporter.begin(loaded.title, parts, task, model)

@@ -1,4 +1,5 @@
 import Backprop
+import BackpropImages
 import Foundation
 
 /// How to read CSV files.
@@ -22,7 +23,8 @@ struct DataOptions: ParameterGroup {
     "data", "NAME|FILE",
     """
     the rows: \(NamedDataSet.allCases.map { "\($0.rawValue) (\($0.meaning))" }.joined(separator: ", ")), a CSV file, an \
-    IDX file (plain or gzip; give --labels too), or - for CSV on standard input. A file of the name of a data set is \
+    IDX file (plain or gzip; give --labels too), a folder with a folder of PNG and JPEG files for each class, or - for \
+    CSV on standard input. A file of the name of a data set is \
     written ./NAME.
     """)
   var data = DataSource.named(.digits)
@@ -43,12 +45,18 @@ struct DataOptions: ParameterGroup {
     }
   }
 
+  /// - Parameter sample: what a model takes; decides the size of images.
   /// - Throws: ``DataError``, ``CommandError``.
-  func load(_ csv: CSVOptions) throws -> LoadedData {
+  func load(_ csv: CSVOptions, _ images: ImageOptions, for sample: Shape? = nil) throws -> LoadedData {
     switch data {
     case .named(let set):
       let (train, test) = try set.load()
       return LoadedData(title: set.rawValue, rows: train.flattened, test: test.flattened)
+    case .file(let path) where DataSource.isFolder(path):
+      let folder = try ImageRows(classesIn: path)
+      let labels = Tensor(folder.labels.map(Int32.init))
+      return LoadedData(
+        title: path, rows: LabelledData(try images.column(folder, for: sample), labels), test: nil)
     case .file, .standardInput:
       let table = try DataFile(data)
       let rows = try labelled(table, csv).flattened
@@ -82,15 +90,15 @@ struct DataOptions: ParameterGroup {
   }
 }
 
-/// Rows with labels, each row a list of numbers.
+/// Rows with labels, each row a list of numbers or, from a folder, a picture.
 struct LoadedData {
   let title: String
   let rows: LabelledData
   /// What was set aside for testing by whoever made the data set.
   let test: LabelledData?
 
-  /// Numbers in a row.
-  var width: Int { rows.inputs.sampleShape.elementCount }
+  /// Of one row: a list of numbers, or a picture.
+  var sampleShape: Shape { rows.inputs.sampleShape }
 }
 
 extension LabelledData {

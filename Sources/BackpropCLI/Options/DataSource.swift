@@ -28,7 +28,7 @@ enum DataSource: ArgumentValue, Equatable {
   case standardInput
 
   static var expected: String {
-    "\(NamedDataSet.choices.joined(separator: ", ")), a file, or - for standard input"
+    "\(NamedDataSet.choices.joined(separator: ", ")), a file, a folder, or - for standard input"
   }
   static var words: [String] { NamedDataSet.choices }
 
@@ -43,6 +43,11 @@ enum DataSource: ArgumentValue, Equatable {
     } else {
       return nil
     }
+  }
+
+  static func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }
 
   var argument: String {

@@ -119,14 +119,21 @@ struct NetworkOptions: ParameterGroup {
     """)
   var task = TaskChoice.auto
 
-  /// A network for rows of `width` numbers.
+  /// Options that describe a new network, where one was given.
+  var given: String? {
+    let options: [any NamedParameter] = [_hidden, _activation, _dropout, _scale]
+    return options.first(where: \.isGiven)?.title
+  }
+
+  /// A network for samples of a shape; what isn't a list of numbers is made one.
   ///
   /// - Throws: ``CommandError`` when training it takes more memory than there is.
-  func makeModel(width: Int, for task: LearningTask, seed: Int) throws -> Sequential {
-    try checkMemory(widths: [width] + hidden.units + [task.outputs])
+  func makeModel(_ sample: Shape, for task: LearningTask, seed: Int) throws -> Sequential {
+    try checkMemory(widths: [sample.elementCount] + hidden.units + [task.outputs])
     let activation = try ActivationFunction(named: self.activation.name)
     return Sequential(seed: seed) {
-      Input([width])
+      Input(sample)
+      if sample.rank > 1 { Flatten() }
       if let scale { Rescaling(scale) }
       for units in hidden.units {
         Dense(units, activation: activation)

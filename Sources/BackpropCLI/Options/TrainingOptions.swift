@@ -55,6 +55,9 @@ struct TrainingOptions: ParameterGroup {
   @Option("threads", "N", "use this many threads; by default one for each processor", must: .positive)
   var threads: Int? = nil
 
+  /// Whether something was said about it.
+  var choosesOptimizer: Bool { _optimizer.isGiven || _learningRate.isGiven }
+
   func makeOptimizer() throws -> Optimizer {
     try Optimizer.named(optimizer.name, config: learningRate.map { ["learning_rate": .number($0)] } ?? [:])
   }

@@ -23,6 +23,7 @@ protocol NamedParameter: Parameter {
   var short: Character? { get }
   /// Stands for the value on the help page; nil where there is no value to give.
   var placeholder: String? { get }
+  var isGiven: Bool { get }
 }
 
 extension NamedParameter {
@@ -44,6 +45,7 @@ final class Option<Value: ArgumentValue>: NamedParameter {
   let help: String
   let defaultArgument: String
   private let condition: Condition<Value>
+  private(set) var isGiven = false
   var wrappedValue: Value
 
   init(
@@ -63,6 +65,7 @@ final class Option<Value: ArgumentValue>: NamedParameter {
 
   func read(_ text: String) throws {
     wrappedValue = try value(Value.self, of: text, for: title)
+    isGiven = true
     if condition.holds(wrappedValue) { return }
     throw UsageError("\(title): expected \(condition.expected), got '\(text)'")
   }
@@ -85,6 +88,7 @@ final class Flag: NamedParameter {
   var placeholder: String? { nil }
   var choices: [String] { [] }
   var defaultArgument: String { "" }
+  var isGiven: Bool { wrappedValue }
   func read(_ text: String) throws { wrappedValue = true }
 }
 

@@ -23,8 +23,11 @@ extension TrainingState {
   /// Reads a checkpoint.
   ///
   /// - Throws: `DataError` naming the file and what it lacks.
-  public static func load(_ path: String) throws -> TrainingState {
-    let reader = try SafetensorsReader(ByteRegion(path: path))
+  public static func load(_ path: String) throws -> TrainingState { try read(ByteRegion(path: path)) }
+
+  static func read(_ region: ByteRegion) throws -> TrainingState {
+    let path = region.name
+    let reader = try SafetensorsReader(region)
     func failure(_ place: String, _ expected: String, _ found: String) -> DataError {
       DataError(file: path, place: .part(place), expected: expected, found: found)
     }

@@ -9,6 +9,9 @@ extension KerasModelReader {
     let layer: String
     let index: Int
     let arguments: [Reference]
+    /// Masks that Keras found by itself, as layers here do.
+    let masks: [Reference]
+    let options: Set<CallOption>
     let place: String
   }
 
@@ -109,17 +112,29 @@ extension KerasModelReader {
     let entries = object.fields["inbound_nodes"]?.elements ?? []
     return try entries.enumerated().map { index, entry in
       var arguments: [Reference] = []
+      var masks: [Reference] = []
+      var options: Set<CallOption> = []
       switch entry {
       case .object(let fields):
         try collect(fields["args"] ?? .null, object, &arguments)
         guard case .object(let named)? = fields["kwargs"] else { break }
-        // Attention takes value and key by name.
-        let order = ["query", "value", "key"]
+        // Attention takes value and key by name, recurrent layers their state.
+        let order = ["query", "value", "key", "attention_mask", "initial_state"]
         for (key, value) in named.sorted(by: {
           (order.firstIndex(of: $0.key) ?? 9, $0.key) < (order.firstIndex(of: $1.key) ?? 9, $1.key)
         }) {
           if key == "mask" { continue }
+          if let option = CallOption(rawValue: key) {
+            if value.bool == true { options.insert(option) }
+            continue
+          }
+          if key.hasSuffix("_mask"), !order.contains(key) {
+            try collect(value, object, &masks, isNamed: true)
+            continue
+          }
           let before = arguments.count
+          // Without a key the values are the keys.
+          if key == "attention_mask", value != .null, arguments.count == 2 { arguments.append(arguments[1]) }
           try collect(value, object, &arguments, isNamed: true)
           guard arguments.count == before || order.contains(key) else {
             throw object.failure("a call without the argument '\(key)'", "a tensor for it")
@@ -135,7 +150,8 @@ extension KerasModelReader {
         }
       default: throw object.failure("nodes with their arguments", entry.kindName)
       }
-      return Node(layer: name, index: index, arguments: arguments, place: object.place)
+      return Node(
+        layer: name, index: index, arguments: arguments, masks: masks, options: options, place: object.place)
     }
   }
 
@@ -171,7 +187,12 @@ extension KerasModelReader {
           waiting.append(node)
           continue
         }
-        let results = graph.layers[node.layer]!.outputs(of: inputs.map { $0! })
+        if let mask = node.masks.first(where: { graph.operations[$0.layer] == nil }) {
+          throw object.failure(
+            "calls of '\(node.layer)' with masks that come with its inputs", "a mask given by '\(mask.layer)'"
+          )
+        }
+        let results = graph.layers[node.layer]!.outputs(of: inputs.map { $0! }, options: node.options)
         graph.results[node.layer, default: []].append(results)
       }
       if waiting.count == nodes.count {

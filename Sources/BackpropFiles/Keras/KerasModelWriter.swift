@@ -57,9 +57,19 @@ struct KerasModelWriter {
     }
     var beside: [String: ConfigValue] = [:]
     if let input = layer.preparedInputs?.first, !layer.weights.isEmpty {
-      let shapes = layer.preparedInputs?.map(Self.shape) ?? []
-      beside["build_config"] = .object(["input_shape": shapes.count == 1 ? Self.shape(input) : .array(shapes)]
-      )
+      // Keras finds the shapes of what is given as a list by name itself.
+      let given = layer.preparedInputs?.prefix(layer.namedInputs?.after ?? .max)
+      let shapes = given?.map(Self.shape) ?? []
+      if let names = layer.argumentNames {
+        let named = zip(names, shapes).filter { !$0.0.hasSuffix("_mask") }.map { ("\($0)_shape", $1) }
+        beside["build_config"] = .object([
+          "shapes_dict": .object(Dictionary(uniqueKeysWithValues: named))
+        ])
+      } else {
+        beside["build_config"] = .object([
+          "input_shape": shapes.count == 1 ? Self.shape(input) : .array(shapes)
+        ])
+      }
     }
     return Self.object("keras.layers", layer.className, config, beside)
   }
@@ -93,8 +103,21 @@ struct KerasModelWriter {
       ]
       return .object(["class_name": "__keras_tensor__", "config": .object(config)])
     }
+    if let named = layer.namedInputs {
+      let further = Array(tensors.dropFirst(named.after))
+      return .object([
+        "args": .array(Array(tensors.prefix(named.after))),
+        "kwargs": .object(further.isEmpty ? [:] : [named.name: .array(further)]),
+      ])
+    }
     let isList = layer.listsInputs && (use.takesList || tensors.count > 1)
-    return .object(["args": .array(isList ? [.array(tensors)] : tensors), "kwargs": .object([:])])
+    var named = Dictionary(uniqueKeysWithValues: use.options.map { ($0.rawValue, ConfigValue.bool(true)) })
+    var arguments = isList ? [.array(tensors)] : tensors
+    // Between the inputs and the masks that can be given Keras has other arguments.
+    if let names = layer.argumentNames, let last = tensors.indices.last, names[last].hasSuffix("_mask") {
+      named[names[last]] = arguments.removeLast()
+    }
+    return .object(["args": .array(arguments), "kwargs": .object(named)])
   }
 
   private func history(_ tensor: SymbolicTensor, _ model: Functional, firstCall: Int = 0) -> ConfigValue {

@@ -17,7 +17,7 @@ enum KerasPaths {
   static func places(of layers: [Layer], in path: [String]) -> [[String]] {
     var counts: [String: Int] = [:]
     return layers.map { layer in
-      let key = key(ofClass: layer.className)
+      let key = key(ofClass: layer.baseName)
       let count = counts[key, default: 0]
       counts[key] = count + 1
       return path + ["layers", count == 0 ? key : "\(key)_\(count)"]

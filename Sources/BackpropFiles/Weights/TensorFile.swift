@@ -10,6 +10,7 @@ package struct TensorFile {
     case hdf5 = "HDF5"
     case safetensors, npy, npz
     case idx = "IDX"
+    case events = "TensorBoard events"
   }
 
   package let path: String
@@ -73,10 +74,19 @@ package struct TensorFile {
       let tensor = try IDX.load(path)
       names = ["array"]
       read = { _ in tensor }
+    } else if EventFile.fits(region) {
+      kind = .events
+      let events = try EventFile(region)
+      names = Self.sorted(events.scalars.keys)
+      facts = [
+        ("events", events.isCutShort ? "\(events.eventCount) and a part of one" : "\(events.eventCount)")
+      ]
+      facts += events.others.sorted { $0.key < $1.key }.map { ($0.key, "×\($0.value)") }
+      read = { Tensor(events.scalars[$0]!.map(\.value)) }
     } else {
       throw DataError(
         file: path, place: .offset(0),
-        expected: "a Keras model, HDF5, safetensors, npy, npz or IDX file", found: hexadecimal(first))
+        expected: "a Keras model, HDF5, safetensors, npy, npz, IDX or event file", found: hexadecimal(first))
     }
   }
 

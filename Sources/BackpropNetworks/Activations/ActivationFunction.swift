@@ -15,6 +15,11 @@ public struct ActivationFunction: Hashable, Sendable, ExpressibleByStringLiteral
   public let arguments: [String: Double]
   private let custom: (@Sendable (Tensor) -> Tensor)?
 
+  /// Whether it is this one of Keras' without arguments, and not a user's of the same name.
+  func isExactly(_ kind: ActivationKind) -> Bool {
+    custom == nil && arguments.isEmpty && name == kind.rawValue
+  }
+
   init(_ kind: ActivationKind, _ arguments: [String: Double] = [:]) {
     name = kind.rawValue
     self.arguments = arguments

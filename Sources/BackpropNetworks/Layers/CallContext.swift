@@ -12,6 +12,10 @@ public struct CallContext: Sendable {
   public private(set) var masks: [Tensor?]
   /// Whether `masks` are those of the inputs of the layer that is being called: layers inside it don't take them over.
   private var isInsideLayer = false
+  /// What the call of the layer that is being called was told.
+  package var options: Set<CallOption> = []
+  /// What the next layer that is called with this context is told.
+  private var nextOptions: Set<CallOption> = []
   /// Called with each layer and its results, innermost layers first.
   package var observer: (@Sendable (Layer, [Tensor]) -> Void)?
   private let losses = AddedLosses()
@@ -46,6 +50,13 @@ public struct CallContext: Sendable {
   /// What the layers added so far.
   package var addedLosses: [Tensor] { losses.all }
 
+  /// For calling a layer with options.
+  func telling(_ options: Set<CallOption>) -> CallContext {
+    var context = self
+    context.nextOptions = options
+    return context
+  }
+
   /// What a layer's `call` is given: masks set by the caller are attached to the inputs, and the inputs' are in the
   /// context.
   func entering(_ inputs: inout [Tensor]) -> CallContext {
@@ -56,6 +67,8 @@ public struct CallContext: Sendable {
     }
     var inner = self
     inner.isInsideLayer = true
+    inner.options = nextOptions
+    inner.nextOptions = []
     inner.masks = inputs.contains { $0.mask != nil } ? inputs.map(\.mask) : []
     return inner
   }

@@ -84,6 +84,9 @@ open class Layer: @unchecked Sendable {
   open class var className: String { String(describing: self) }
   public final var className: String { Swift.type(of: self).className }
 
+  /// What Keras derives names and places in files from: the class's name in its source, where it is another.
+  package var baseName: String { className }
+
   // MARK: Masks
 
   /// Whether the steps that count in the input are those that count in the result. Where it is false and
@@ -99,7 +102,7 @@ open class Layer: @unchecked Sendable {
   // MARK: Names
 
   /// Keras' name: `dense`; a container makes it unique among its layers: `dense_1`.
-  public var name: String { state.withLock { $0.name } ?? KerasNaming.snake(className) }
+  public var name: String { state.withLock { $0.name } ?? KerasNaming.snake(baseName) }
 
   /// The name, or nil until one was given by the user or a container.
   var givenName: String? { state.withLock { $0.name } }
@@ -146,11 +149,14 @@ open class Layer: @unchecked Sendable {
 
   /// Makes a weight and keeps it; for use in ``build(_:)-(Shape)``.
   ///
-  /// - Parameter trainable: false for state that gradients don't change, such as running statistics.
+  /// - Parameters:
+  ///   - trainable: false for state that gradients don't change, such as running statistics.
+  ///   - adjusting: changes what the initializer gave.
   @discardableResult
   public final func addWeight(
     _ name: String, shape: Shape, initializer: Initializer = .glorotUniform, regularizer: Regularizer? = nil,
-    constraint: Constraint? = nil, trainable: Bool = true, dtype: DType? = nil
+    constraint: Constraint? = nil, trainable: Bool = true, dtype: DType? = nil,
+    adjusting: (@Sendable (Tensor) -> Tensor)? = nil
   ) -> Weight {
     let random = state.withLock { $0.random } ?? CallContext.inference.random
     // A weight made while a graph is recorded is a weight, not a part of the graph.
@@ -158,12 +164,13 @@ open class Layer: @unchecked Sendable {
       if let budget = WeightBudget.current {
         return budget.blank(shape, dtype ?? self.dtype, path: "\(path)/\(name)")
       }
-      return initializer(shape, dtype: dtype ?? self.dtype, random: random)
+      let drawn = initializer(shape, dtype: dtype ?? self.dtype, random: random)
+      return adjusting.map { $0(drawn) } ?? drawn
     }
     let weight = Weight(
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
       constraint: constraint, trainable: trainable,
-      isProvisional: SymbolicCall.isActive && WeightBudget.current == nil)
+      isProvisional: SymbolicCall.isActive && WeightBudget.current == nil, adjusting: adjusting)
     state.withLock { $0.weights.append(weight) }
     return weight
   }
@@ -222,6 +229,10 @@ open class Layer: @unchecked Sendable {
     return own.filter(\.trainable) + own.filter { !$0.trainable }
   }
 
+  /// What the layer itself carries from call to call that isn't among its weights, as Keras has it of stateful recurrent
+  /// layers.
+  package var carriedVariables: [Variable] { [] }
+
   /// Called before each step of training, where weights may be written: inside the step their gradients are taken.
   package func beginTrainingStep() {
     for layer in sublayers { layer.beginTrainingStep() }
@@ -240,8 +251,17 @@ open class Layer: @unchecked Sendable {
   /// How many inputs a call may have: what is asked before a layer is put into a graph.
   open var inputCounts: ClosedRange<Int> { 1...1 }
 
+  /// What a call can be told beside its inputs.
+  open var callOptions: Set<CallOption> { [] }
+
+  /// Keras' names of the arguments where inputs are given one after the other and have names; nil: they have none.
+  package var argumentNames: [String]? { nil }
+
   /// Whether Keras is given several inputs as one list, as merging layers are; false: one after the other.
   open var listsInputs: Bool { true }
+
+  /// Inputs after this many are one list under a name where Keras calls the layer; nil: all are given by their place.
+  package var namedInputs: (name: String, after: Int)? { nil }
 
   /// The layer's own weights, without its sublayers'.
   public var ownWeights: [Weight] { state.withLock { $0.weights } }
@@ -340,7 +360,7 @@ open class Layer: @unchecked Sendable {
   /// Initialisers and the like that were given as names that mean nothing: making weights couldn't throw.
   private func checkConfiguration() throws {
     guard let layer = self as? any ConfigurableLayer else { return }
-    for field in Mirror(reflecting: layer.configuration).children {
+    for field in configurationFields(layer.configuration) {
       guard let form = field.value as? any KerasForm else { continue }
       do { _ = try form.resolved() } catch let error as ModelError {
         throw ModelError(error.kind, at: path, error.message)
@@ -379,7 +399,7 @@ func uniqueNames(_ layers: [Layer]) -> [String] {
   var taken = Set(layers.compactMap(\.givenName))
   return layers.map { layer in
     if let name = layer.givenName { return name }
-    let base = KerasNaming.snake(layer.className)
+    let base = KerasNaming.snake(layer.baseName)
     var name = base
     var number = 0
     while taken.contains(name) {

@@ -16,6 +16,9 @@ public struct LayerConfiguration: Codable, Hashable, Sendable {
       trainable: object.config["trainable"]?.bool ?? true, dtype: policy)
   }
 
+  /// A layer like this one with weights of its own.
+  func cloned() throws -> LayerConfiguration { LayerConfiguration(try layer.clone()) }
+
   public func encode(to encoder: Encoder) throws {
     guard let config = try LayerClass.fullConfig(of: layer) else {
       throw EncodingError.invalidValue(
@@ -36,4 +39,23 @@ public struct LayerConfiguration: Codable, Hashable, Sendable {
   }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(layer.className) }
+}
+
+/// A configuration with layers in it: a copy of it has others.
+protocol LayerHolding {
+  /// Puts layers of its own in the place of those that it shares with the configuration that it is a copy of.
+  mutating func cloneLayers() throws
+}
+
+extension Joined: LayerHolding where First: LayerHolding {
+  mutating func cloneLayers() throws { try first.cloneLayers() }
+}
+
+extension ConfigurableLayer {
+  /// The configuration for another layer, which shares no layer with this one.
+  func ownConfiguration() throws -> Configuration {
+    guard var holding = configuration as? any LayerHolding else { return configuration }
+    try holding.cloneLayers()
+    return holding as! Configuration
+  }
 }

@@ -18,7 +18,7 @@ package enum LayerRegistry {
       LayerClass(Flatten()),
       LayerClass(Reshape([1]), required: ["target_shape"]),
       LayerClass(Rescaling(1), required: ["scale"]),
-    ] + composed + images + preprocessing
+    ] + composed + recurrent + images + preprocessing
 
   /// Merging, normalisation, noise, sequences.
   private static let composed: [LayerClass] = [
@@ -50,6 +50,27 @@ package enum LayerRegistry {
     LayerClass(Embedding(1, 1), required: ["input_dim", "output_dim"]),
     LayerClass(Masking()),
     LayerClass(TimeDistributed(Dense(1)), required: ["layer"]),
+    LayerClass(Attention()),
+    LayerClass(AdditiveAttention()),
+    LayerClass(MultiHeadAttention(1, keyDim: 1), required: ["num_heads", "key_dim"]),
+    LayerClass(
+      GroupQueryAttention(headDim: 1, numQueryHeads: 1, numKeyValueHeads: 1),
+      required: ["head_dim", "num_query_heads", "num_key_value_heads"]),
+  ]
+
+  private static let recurrent: [LayerClass] = [
+    LayerClass(SimpleRNN(1), required: ["units"]),
+    LayerClass(LSTM(1), required: ["units"]),
+    LayerClass(GRU(1), required: ["units"]),
+    LayerClass(SimpleRNNCell(1), required: ["units"]),
+    LayerClass(LSTMCell(1), required: ["units"]),
+    LayerClass(GRUCell(1), required: ["units"]),
+    LayerClass(StackedRNNCells([LSTMCell(1)]), required: ["cells"]),
+    LayerClass(RNN(LSTMCell(1)), required: ["cell"]),
+    LayerClass(Bidirectional(LSTM(1)), required: ["layer"], withoutDefault: ["backward_layer"]),
+    LayerClass(ConvLSTM1D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
+    LayerClass(ConvLSTM2D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
+    LayerClass(ConvLSTM3D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
   ]
 
   private static let images: [LayerClass] = [
@@ -139,14 +160,17 @@ package struct LayerClass: Sendable {
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DTypePolicy) throws -> Layer
 
-  init<Example: ConfigurableLayer>(_ example: Example, required: Set<String> = []) {
+  /// - Parameter withoutDefault: keys of which the example's values are its own.
+  init<Example: ConfigurableLayer>(
+    _ example: Example, required: Set<String> = [], withoutDefault: Set<String> = []
+  ) {
     className = example.className
     hasTrainable = Example.savesTrainable
     self.required = required
-    let labels = Mirror(reflecting: example.configuration).children.compactMap(\.label)
-    keys = Set(labels.map { KerasNaming.key($0) })
+    keys = Set(configurationFields(example.configuration).map { KerasNaming.key($0.label) })
     do {
       defaults = try Self.$isMakingExamples.withValue(true) { try Self.encoded(example) }
+        .filter { !withoutDefault.contains($0.key) }
     } catch { programmerError("\(className): \(error)") }
     make = { config, name, trainable, dtype in
       let data = try JSONEncoder().encode(config)

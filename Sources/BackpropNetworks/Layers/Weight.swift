@@ -9,6 +9,7 @@ public final class Weight: Sendable, CustomStringConvertible {
   public let regularizer: Regularizer?
   public let constraint: Constraint?
   package let variable: Variable
+  private let adjusting: (@Sendable (Tensor) -> Tensor)?
   private struct State: Sendable {
     var path: String
     var trainable: Bool
@@ -18,12 +19,14 @@ public final class Weight: Sendable, CustomStringConvertible {
 
   init(
     _ value: Tensor, name: String, path: String, initializer: Initializer, regularizer: Regularizer? = nil,
-    constraint: Constraint? = nil, trainable: Bool = true, isProvisional: Bool = false
+    constraint: Constraint? = nil, trainable: Bool = true, isProvisional: Bool = false,
+    adjusting: (@Sendable (Tensor) -> Tensor)? = nil
   ) {
     self.name = name
     self.initializer = initializer
     self.regularizer = regularizer
     self.constraint = constraint
+    self.adjusting = adjusting
     variable = Variable(value, name: path)
     state = Mutex(State(path: path, trainable: trainable, isProvisional: isProvisional))
   }
@@ -46,7 +49,9 @@ public final class Weight: Sendable, CustomStringConvertible {
       defer { state.isProvisional = false }
       return state.isProvisional
     }
-    if isProvisional { variable.store(initializer(shape, dtype: dtype, random: random)) }
+    guard isProvisional else { return }
+    let drawn = initializer(shape, dtype: dtype, random: random)
+    variable.store(adjusting.map { $0(drawn) } ?? drawn)
   }
 
   public var shape: Shape { variable.shape }

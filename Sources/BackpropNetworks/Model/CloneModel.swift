@@ -36,9 +36,9 @@ extension Layer {
   ///
   /// - Throws: ``ModelError`` where the layer has no configuration.
   public func clone() throws -> Layer {
-    func again<Made: ConfigurableLayer>(_ layer: Made) -> Layer {
+    func again<Made: ConfigurableLayer>(_ layer: Made) throws -> Layer {
       Made(
-        configuration: layer.configuration, name: layer.givenName, trainable: layer.trainable,
+        configuration: try layer.ownConfiguration(), name: layer.givenName, trainable: layer.trainable,
         dtype: layer.dtypePolicy)
     }
     guard let layer = self as? any ConfigurableLayer else {
@@ -46,7 +46,7 @@ extension Layer {
         .argument, at: path,
         "\(className) has no configuration to make it from again; give cloneModel a closure that does")
     }
-    return again(layer)
+    return try again(layer)
   }
 }
 
@@ -61,7 +61,10 @@ extension Functional {
         continue
       }
       let arguments = call.inputs.map { results[ObjectIdentifier($0.call)]![$0.index] }
-      results[ObjectIdentifier(call)] = layer.symbolicCall(arguments, takesList: call.takesList).results
+      results[ObjectIdentifier(call)] =
+        layer.symbolicCall(
+          arguments, takesList: call.takesList, options: call.options
+        ).results
     }
     func found(_ tensor: SymbolicTensor) -> SymbolicTensor {
       let made = results[ObjectIdentifier(tensor.call)]!

@@ -142,7 +142,7 @@ open class Functional: Model, @unchecked Sendable {
         taken[name] = layer
         continue
       }
-      let base = KerasNaming.snake(layer.className)
+      let base = KerasNaming.snake(layer.baseName)
       var name = base
       var number = 0
       while taken[name] != nil {
@@ -180,7 +180,7 @@ open class Functional: Model, @unchecked Sendable {
       }
       let arguments = step.arguments.map { values[$0.call][$0.index] }
       try step.call.layer.prepare(arguments.map(\.shape), random: random)
-      let results = step.call.layer.outputTypes(arguments)
+      let results = step.call.layer.outputTypes(arguments, options: step.call.options)
       try WeightBudget.current?.check(results.map(\.shape), at: step.call.layer.path)
       values.append(results)
     }
@@ -200,7 +200,8 @@ open class Functional: Model, @unchecked Sendable {
         }
         values.append(step.call.layer([value], context))
       } else {
-        values.append(step.call.layer(step.arguments.map { values[$0.call][$0.index] }, context))
+        let arguments = step.arguments.map { values[$0.call][$0.index] }
+        values.append(step.call.layer(arguments, context.telling(step.call.options)))
       }
     }
     return outputPlaces.map { values[$0.call][$0.index] }
@@ -211,6 +212,7 @@ open class Functional: Model, @unchecked Sendable {
 package struct LayerUse: Sendable {
   let call: LayerCall
   package var takesList: Bool { call.takesList }
+  package var options: Set<CallOption> { call.options }
   package var inputs: [SymbolicTensor] { call.inputs }
   package var results: [SymbolicTensor] { call.results }
 }

@@ -73,10 +73,12 @@ extension Layer {
     outputTypes(inputs.map { TensorType($0, dtype) }).map(\.shape)
   }
 
-  package func outputTypes(_ inputs: [TensorType]) -> [TensorType] {
+  package func outputTypes(_ inputs: [TensorType], options: Set<CallOption> = []) -> [TensorType] {
     let tracer = Tracer()
+    var context = CallContext()
+    context.options = options
     return VariableScopes.outside {
-      VariableScopes.with(tracer) { call(inputs.map(tracer.input), CallContext()).map(\.type) }
+      VariableScopes.with(tracer) { call(inputs.map(tracer.input), context).map(\.type) }
     }
   }
 

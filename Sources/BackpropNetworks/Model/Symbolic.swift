@@ -42,6 +42,7 @@ final class LayerCall: Sendable {
   let inputs: [SymbolicTensor]
   /// Whether the inputs were given as a list.
   let takesList: Bool
+  let options: Set<CallOption>
   /// The results where open sizes are `standIns[0]`.
   let outputs: [TensorType]
   /// The results where open sizes are `standIns[1]`; nil where none is open but the batch axis.
@@ -57,12 +58,13 @@ final class LayerCall: Sendable {
   static let standIns = [24, 40]
 
   init(
-    _ layer: Layer, _ inputs: [SymbolicTensor], takesList: Bool, outputs: [TensorType], others: [TensorType]?,
-    failure: ModelError? = nil
+    _ layer: Layer, _ inputs: [SymbolicTensor], takesList: Bool, options: Set<CallOption> = [],
+    outputs: [TensorType], others: [TensorType]?, failure: ModelError? = nil
   ) {
     self.layer = layer
     self.inputs = inputs
     self.takesList = takesList
+    self.options = options
     self.outputs = outputs
     self.others = others
     self.failure = failure
@@ -129,7 +131,9 @@ extension Layer {
     symbolicCall(inputs.map(\.symbolic), takesList: inputs.count > 1).results
   }
 
-  func symbolicCall(_ inputs: [SymbolicTensor], takesList: Bool) -> LayerCall {
+  func symbolicCall(
+    _ inputs: [SymbolicTensor], takesList: Bool, options: Set<CallOption> = []
+  ) -> LayerCall {
     if let failure = inputs.lazy.compactMap(\.call.failure).first {
       return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
     }
@@ -138,23 +142,27 @@ extension Layer {
         let expected = inputCounts.upperBound == 1 ? "one input" : "\(inputCounts.lowerBound) inputs"
         throw ModelError(.shape, at: path, "expected \(expected), got \(inputs.count)")
       }
-      let outputs = try symbolicTypes(inputs.map(\.type))
+      if let unknown = options.subtracting(callOptions).first {
+        throw ModelError(.argument, at: path, "a call takes no \(unknown.rawValue)")
+      }
+      let outputs = try symbolicTypes(inputs.map(\.type), options)
       var others: [TensorType]?
       if inputs.contains(where: { $0.call.others != nil }) {
-        others = try symbolicTypes(inputs.map { ($0.call.others ?? $0.call.outputs)[$0.index] })
+        others = try symbolicTypes(inputs.map { ($0.call.others ?? $0.call.outputs)[$0.index] }, options)
       }
-      return LayerCall(self, inputs, takesList: takesList, outputs: outputs, others: others)
+      return LayerCall(
+        self, inputs, takesList: takesList, options: options, outputs: outputs, others: others)
     } catch {
       let failure = error as? ModelError ?? ModelError(.shape, at: path, "\(error)")
       return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
     }
   }
 
-  private func symbolicTypes(_ inputs: [TensorType]) throws -> [TensorType] {
+  private func symbolicTypes(_ inputs: [TensorType], _ options: Set<CallOption>) throws -> [TensorType] {
     try Engine.exclusively {
       try SymbolicCall.$isActive.withValue(true) { try prepare(inputs.map(\.shape)) }
       try WeightBudget.current?.check(inputs.map(\.shape), at: path)
-      return outputTypes(inputs)
+      return outputTypes(inputs, options: options)
     }
   }
 }

@@ -115,6 +115,7 @@ extension Model {
     for (index, generator) in generators.enumerated() {
       result.append(("random/\(index)", generator.state))
     }
+    for (index, variable) in carriedState.enumerated() { result.append(("carried/\(index)", variable)) }
     // Two outputs may have metrics of one name.
     for (place, tracker) in (compiled.withLock { $0?.trackers } ?? []).enumerated() {
       for (index, variable) in tracker.variables.enumerated() {
@@ -136,6 +137,16 @@ extension Model {
       taken[name] = count + 1
       return (count == 0 ? name : "\(name)#\(count)", weight)
     }
+  }
+
+  /// What stateful layers carry from batch to batch.
+  private var carriedState: [Variable] {
+    var seen: Set<ObjectIdentifier> = []
+    func visit(_ layer: Layer) -> [Variable] {
+      guard seen.insert(ObjectIdentifier(layer)).inserted else { return [] }
+      return layer.carriedVariables + layer.sublayers.flatMap(visit)
+    }
+    return visit(self)
   }
 
   /// Random numbers that layers draw for themselves, from seeds of their own.

@@ -48,8 +48,8 @@ public class Adam: Optimizer, @unchecked Sendable {
   }
 
   public override func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] {
-    let power1 = Self.scalar(beta1, step.dtype).power(step)
-    let power2 = Self.scalar(beta2, step.dtype).power(step)
+    let power1 = Self.power(of: beta1, step)
+    let power2 = Self.power(of: beta2, step)
     return [learningRate * (1 - power2).sqrt() / (1 - power1)]
   }
 

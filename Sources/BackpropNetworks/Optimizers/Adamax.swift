@@ -40,7 +40,7 @@ public final class Adamax: Optimizer, @unchecked Sendable {
   public override var slotGroups: [[Slot]] { [[Slot("momentum"), Slot("norm")]] }
 
   public override func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] {
-    [1 - Self.scalar(beta1, step.dtype).power(step)]
+    [1 - Self.power(of: beta1, step)]
   }
 
   public override func update(

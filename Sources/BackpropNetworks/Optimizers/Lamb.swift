@@ -38,7 +38,7 @@ public final class Lamb: Optimizer, @unchecked Sendable {
   public override var slotGroups: [[Slot]] { [[Slot("momentum"), Slot("velocity")]] }
 
   public override func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] {
-    [1 - Self.scalar(beta1, step.dtype).power(step), 1 - Self.scalar(beta2, step.dtype).power(step)]
+    [1 - Self.power(of: beta1, step), 1 - Self.power(of: beta2, step)]
   }
 
   public override func update(

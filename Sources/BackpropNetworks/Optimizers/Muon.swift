@@ -94,8 +94,8 @@ public final class Muon: Optimizer, @unchecked Sendable {
   }
 
   public override func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] {
-    let power1 = Self.scalar(adamBeta1, step.dtype).power(step)
-    let power2 = Self.scalar(adamBeta2, step.dtype).power(step)
+    let power1 = Self.power(of: adamBeta1, step)
+    let power2 = Self.power(of: adamBeta2, step)
     return [learningRate * adamLearningRateRatio * (1 - power2).sqrt() / (1 - power1)]
   }
 

@@ -42,14 +42,14 @@ public final class Nadam: Optimizer, @unchecked Sendable {
 
   /// The momentum rate of a step.
   private func rate(_ step: Tensor) -> Tensor {
-    (1 - Self.scalar(0.96, step.dtype).power(step) * 0.5) * beta1
+    (1 - Self.power(of: 0.96, step) * 0.5) * beta1
   }
 
   public override func prepare(step: Tensor, learningRate: Tensor, shared: inout [Tensor]) -> [Tensor] {
     let (now, next) = (rate(step), rate(step + 1))
     shared[0] = shared[0] * now
     let product = shared[0]
-    let power = Self.scalar(beta2, step.dtype).power(step)
+    let power = Self.power(of: beta2, step)
     return [next / (1 - product * next), (1 - now) / (1 - product), 1 - power]
   }
 

@@ -105,8 +105,12 @@ open class Optimizer: @unchecked Sendable {
     programmerError("\(className) doesn't define update(_:gradient:slots:step:)")
   }
 
-  /// A number as the step's scalars are: βᵗ is `scalar(beta1, step.dtype).power(step)`.
-  public static func scalar(_ value: Double, _ dtype: DType) -> Tensor {
+  /// β as Keras has it in βᵗ, which is `power(of: beta1, step)`: rounded to float32, whatever the dtype.
+  public static func power(of beta: Double, _ step: Tensor) -> Tensor {
+    scalar(Double(Float(beta)), step.dtype).power(step)
+  }
+
+  static func scalar(_ value: Double, _ dtype: DType) -> Tensor {
     Tensor(repeating: value, shape: [], dtype: dtype)
   }
 

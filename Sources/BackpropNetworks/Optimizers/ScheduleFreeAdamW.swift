@@ -47,7 +47,7 @@ public final class ScheduleFreeAdamW: Optimizer, @unchecked Sendable {
 
   public override func prepare(step: Tensor, learningRate: Tensor) -> [Tensor] {
     let isWarm = warmupSteps > 0 ? (step / Double(warmupSteps)).minimum(1) : Tensor(1 as Float)
-    return [learningRate * isWarm, 1 - Self.scalar(beta2, step.dtype).power(step), 1 / step]
+    return [learningRate * isWarm, 1 - Self.power(of: beta2, step), 1 / step]
   }
 
   public override func update(

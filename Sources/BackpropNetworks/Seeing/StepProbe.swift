@@ -131,7 +131,7 @@ struct WatchedActivation: Sendable {
       return
     }
     guard let configured = layer as? any ConfigurableLayer,
-      let field = Mirror(reflecting: configured.configuration).children.first(where: {
+      let field = configurationFields(configured.configuration).first(where: {
         $0.label == "activation"
       }),
       let activation = field.value as? ActivationFunction

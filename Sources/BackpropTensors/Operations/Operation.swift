@@ -13,6 +13,7 @@ package enum Operation: Hashable, Sendable {
   case contraction(ContractionOperation)
   case convolution(ConvolutionOperation)
   case pooling(PoolingOperation)
+  case attention(AttentionOperation)
   case normalisation(NormalisationOperation)
   case recurrent(RecurrentOperation)
   case indexing(IndexingOperation)
@@ -40,6 +41,7 @@ package enum Operation: Hashable, Sendable {
     case .contraction(let operation): operation.rule
     case .convolution(let operation): operation.rule
     case .pooling(let operation): operation.rule
+    case .attention(let operation): operation.rule
     case .normalisation(let operation): operation.rule
     case .recurrent(let operation): operation.rule
     case .indexing(let operation): operation.rule
@@ -65,6 +67,7 @@ package enum Operation: Hashable, Sendable {
     case .contraction(let operation): operation
     case .convolution(let operation): operation
     case .pooling(let operation): operation
+    case .attention(let operation): operation
     case .normalisation(let operation): operation
     case .recurrent(let operation): operation
     case .indexing(let operation): operation
@@ -82,7 +85,7 @@ package enum Operation: Hashable, Sendable {
   package static let families: [any SampledFamily.Type] = [
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
-    ConvolutionOperation.self, PoolingOperation.self,
+    ConvolutionOperation.self, PoolingOperation.self, AttentionOperation.self,
     NormalisationOperation.self, RecurrentOperation.self, IndexingOperation.self, OrderingOperation.self,
     CumulativeOperation.self,
     SamplingOperation.self,

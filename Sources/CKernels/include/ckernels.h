@@ -303,6 +303,32 @@ typedef struct {
 void ck_recurrent_gradient_run(void *context);
 int64_t ck_recurrent_scratch_bytes(int64_t batch, int64_t units, int64_t gates);
 
+// MARK: Attention
+
+/// out = softmax(scale · q · kᵀ) · v for each sample and head: q [batch, queries, heads, dim], k [batch, keys, groups, dim],
+/// v [batch, keys, groups, value_dim], out [batch, queries, heads, value_dim]; each group of k and v serves heads / groups
+/// heads in turn. logarithms [batch, heads, queries] = log Σ exp of a row's scores, 0 for a query that sees no key: its
+/// result is the mean of the values, or 0 where `hides_rows`.
+typedef struct {
+  const float *q, *k, *v;
+  const uint8_t *mask;    // 0: the query doesn't see the key; NULL: all are seen
+  int64_t mask_steps[4];  // of the mask along batch, heads, queries, keys
+  float *out, *logarithms;
+  int64_t batch, queries, keys, heads, groups, dim, value_dim;
+  float scale;
+  bool causal;            // a query sees no later keys
+  bool hides_rows;
+} ck_attention;
+void ck_attention_run(void *context);
+
+/// The gradients of q, k and v from g, that of out, and logarithms_g, that of the logarithms (NULL: 0).
+typedef struct {
+  ck_attention forward;
+  const float *g, *logarithms_g;
+  float *dq, *dk, *dv;
+} ck_attention_gradient;
+void ck_attention_gradient_run(void *context);
+
 // MARK: Random numbers (Philox 4x32-10, Salmon et al. 2011)
 
 typedef enum { CK_UNIFORM /* [0, 1) */, CK_NORMAL, CK_TRUNCATED_NORMAL /* |x| < 2 */, CK_BERNOULLI /* p = a: 1, else 0 */,

@@ -9,9 +9,11 @@ import BackpropTensors
 /// The value is found by `powerIterations` steps of the power method from where the last step ended. Keras'
 /// `SpectralNormalization`: it changes the kernel itself.
 public final class SpectralNormalization: Layer, ConfigurableLayer, @unchecked Sendable {
-  public struct Configuration: Codable, Hashable, Sendable {
+  public struct Configuration: Codable, Hashable, Sendable, LayerHolding {
     public var layer: LayerConfiguration
     public var powerIterations: Int
+
+    mutating func cloneLayers() throws { layer = try layer.cloned() }
   }
 
   public let configuration: Configuration

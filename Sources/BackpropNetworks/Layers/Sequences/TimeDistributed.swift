@@ -6,10 +6,14 @@ import BackpropTensors
 /// TimeDistributed(Conv2D(16, kernelSize: 3))      // videos [batch, frames, rows, columns, channels]
 /// ```
 ///
-/// All steps of all samples are one batch for the layer. Keras' `TimeDistributed`.
+/// All steps of all samples are one batch for the layer, but for layers that training changes beside their gradients, such as
+/// ``BatchNormalization``: as in Keras each step is a batch of its own for these while they are trained, and their statistics
+/// move once a step. What is dropped differs from step to step. Keras' `TimeDistributed`.
 public final class TimeDistributed: Layer, ConfigurableLayer, @unchecked Sendable {
-  public struct Configuration: Codable, Hashable, Sendable {
+  public struct Configuration: Codable, Hashable, Sendable, LayerHolding {
     public var layer: LayerConfiguration
+
+    mutating func cloneLayers() throws { layer = try layer.cloned() }
   }
 
   public let configuration: Configuration
@@ -47,6 +51,9 @@ public final class TimeDistributed: Layer, ConfigurableLayer, @unchecked Sendabl
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
+    if context.isTraining, layer.weights.contains(where: { !$0.trainable }) {
+      return stepByStep(input, context)
+    }
     let (batch, count) = (input.shape[0], input.shape[1])
     var flat = input.reshaped(to: Shape([batch * count] + input.shape.dimensions.dropFirst(2)))
     // Steps that count are samples' masks where the layer inside looks at a mask of its own axes.
@@ -55,5 +62,16 @@ public final class TimeDistributed: Layer, ConfigurableLayer, @unchecked Sendabl
     }
     let result = layer(flat, context)
     return result.reshaped(to: Shape([batch, count] + result.shape.dimensions.dropFirst()))
+  }
+
+  /// Each step's mask is that of its samples.
+  private func stepByStep(_ input: Tensor, _ context: CallContext) -> Tensor {
+    let masks = input.mask?.steps
+    let results = input.steps.enumerated().map { number, step -> Tensor in
+      var step = step
+      step.mask = masks?[number]
+      return layer(step, context)
+    }
+    return Tensor.stack(results, axis: 1)
   }
 }

@@ -1,10 +1,11 @@
 @testable import BackpropData
 @testable import BackpropFiles
-import Foundation
+@testable import BackpropImages
+import BackpropNetworks
 
-/// The readers of files, each made to read everything that its bytes hold.
+/// Every reader of files, each made to read all that its bytes hold. The one list of them: `scripts/fuzz` asks for it.
 enum Reader: String, CaseIterable {
-  case zip, hdf5, json, safetensors, npy, npz, idx, csv, keras, legacy
+  case zip, hdf5, json, safetensors, npy, npz, idx, csv, events, checkpoint, keras, legacy, png, jpeg
 
   func read(_ bytes: [UInt8]) throws {
     let region = ByteRegion(bytes, name: "input")
@@ -21,7 +22,11 @@ enum Reader: String, CaseIterable {
       for (path, attributes) in file.groups {
         for name in attributes.keys { _ = try? file.strings(name, at: path) }
       }
-    case .json: _ = try JSONParser.parse(bytes, name: "input")
+    case .json:
+      // What was read is written and read again to the same.
+      let written = JSONWriter.write(try JSONParser.parse(bytes, name: "input"))
+      let again = JSONWriter.write(try! JSONParser.parse(written, name: "written"))
+      guard again == written else { fatalError("\(excerpt(written)) became \(excerpt(again))") }
     case .safetensors:
       let reader = try SafetensorsReader(region)
       for entry in reader.entries.values { _ = try? reader.tensor(entry) }
@@ -31,6 +36,8 @@ enum Reader: String, CaseIterable {
     case .csv:
       _ = try? CSV.decode(bytes, label: .last)
       _ = try CSV.decode(bytes, options: CSV.Options(delimiter: ";"))
+    case .events: _ = try EventFile(region)
+    case .checkpoint: _ = try TrainingState.read(region)
     case .keras:
       let archive = try ZipArchive(region)
       guard let config = archive.member(KerasPaths.config), let weights = archive.member(KerasPaths.weights)
@@ -40,25 +47,14 @@ enum Reader: String, CaseIterable {
       _ = try reader.model(
         config: contents.bytes(at: 0, count: contents.count), weights: archive.contents(of: weights), seed: 0)
     case .legacy: _ = try LegacyKerasFile(region).model(seed: 0)
+    case .png, .jpeg:
+      // The first byte says what is asked for, so that every transformation is tried. A smaller limit than users have:
+      // what must hold is that it is kept.
+      let mode = ColorMode.allCases[Int(bytes.first ?? 0) % ColorMode.allCases.count]
+      try ImageFile.withPixels(of: Array(bytes.dropFirst()), mode, name: "input", mostPixels: 1 << 21) {
+        pixels in
+        guard pixels.bytes.count <= mode.channels << 21 else { fatalError("\(pixels.bytes.count) bytes") }
+      }
     }
   }
-}
-
-/// Which one: `FUZZ_READER`.
-private let reader: Reader = {
-  let name = ProcessInfo.processInfo.environment["FUZZ_READER"] ?? ""
-  guard let reader = Reader(rawValue: name) else {
-    FileHandle.standardError.write(
-      Data("FUZZ_READER: expected one of \(Reader.allCases.map(\.rawValue)), got '\(name)'\n".utf8))
-    exit(2)
-  }
-  return reader
-}()
-
-/// What libFuzzer calls with each input. What a reader throws is its right; what stops the program is found.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  let bytes = Array(UnsafeBufferPointer(start: start, count: count))
-  _ = try? reader.read(bytes)
-  return 0
 }

@@ -1,0 +1,130 @@
+import BackpropTensors
+
+/// What lies between the projections of layers of several heads: masks, the choice of a kernel, dropout.
+final class AttentionOfHeads: @unchecked Sendable {
+  private let scale: Double
+  private let dropout: WeightDropout
+  private let slidingWindow: Int?
+  /// Keras' `flash_attention`: weights may not be stored. Set before the layer is built.
+  var mayStoreNothing = false
+  /// The axes that steps lie along; set when the layer is built.
+  var axes = [1]
+
+  static let argumentNames = ["query", "value", "key", "attention_mask"]
+
+  init(keyDim: Int, dropout: Double, seed: Int?, slidingWindow: Int?) {
+    scale = 1 / Double(max(keyDim, 1)).squareRoot()
+    self.dropout = WeightDropout(rate: dropout, seed: seed)
+    self.slidingWindow = slidingWindow
+  }
+
+  func check(at path: String) throws {
+    try dropout.check(at: path)
+    if let slidingWindow, slidingWindow <= 0 {
+      throw ModelError(.argument, at: path, "slidingWindow must be positive, got \(slidingWindow)")
+    }
+    if mayStoreNothing, dropout.rate > 0 {
+      throw ModelError(
+        .argument, at: path,
+        "flashAttention stores no weights that dropout could drop; set one of the two off")
+    }
+  }
+
+  /// The heads' results [batch, …, heads, dim] and, where the call asks for them, the weights.
+  ///
+  /// - Parameter inputs: the layer's own, which carry masks.
+  func results(
+    _ query: Tensor, _ key: Tensor, _ value: Tensor, _ inputs: [Tensor], _ context: CallContext, path: String
+  ) -> [Tensor] {
+    let isCausal = context.options.contains(.useCausalMask)
+    let wantsWeights = context.options.contains(.returnAttentionScores)
+    require(
+      !isCausal || axes == [1],
+      "\(path): a causal mask needs attention along axis 1 alone, got the axes \(axes)")
+    require(
+      !wantsWeights || !mayStoreNothing,
+      "\(path): with flashAttention there are no attention scores to return")
+    let shapes = [query, value].map { FoldedSteps($0.shape, axes) }
+    let folded = (shapes[0].fold(query), shapes[1].fold(key), shapes[1].fold(value))
+    let mask = mask(inputs, shapes[0], shapes[1])
+    // Keras' `dot_product_attention` and its masked softmax differ in what a query gives that sees nothing.
+    let usesProduct = dropout.rate == 0 && !wantsWeights && query.rank == 4
+    let emptyRows = usesProduct ? AttentionOptions.EmptyRows.mean : .zero
+    guard wantsWeights || dropout.isActive(context) else {
+      let result = Tensor.attention(
+        folded.0, folded.1, folded.2, mask: mask, scale: scale, isCausal: isCausal, emptyRows: emptyRows)
+      return [shapes[0].unfold(result)]
+    }
+    let weights = Tensor.attentionWeights(
+      folded.0, folded.1, mask: mask, scale: scale, isCausal: isCausal, emptyRows: emptyRows)
+    let result = Tensor.attended(dropout(weights, context), folded.2)
+    return [shapes[0].unfold(result)]
+      + (wantsWeights ? [shapes[0].unfold(weights: weights, keys: shapes[1])] : [])
+  }
+
+  /// All masks of a call, as what stretches to [batch, heads, queries, keys] of folded steps.
+  private func mask(_ inputs: [Tensor], _ query: FoldedSteps, _ key: FoldedSteps) -> Tensor? {
+    var found: Tensor?
+    func add(_ mask: Tensor?) {
+      guard let mask else { return }
+      found = found?.and(mask) ?? mask
+    }
+    if inputs.count > 3 { add(inputs[3].cast(to: .bool)) }
+    add(inputs[0].mask?.expanded(axis: -1))
+    add(inputs[1].mask?.expanded(axis: -2))
+    if inputs.count > 2 { add(inputs[2].mask?.expanded(axis: -2)) }
+    if let slidingWindow {
+      add(AttentionMask.window(slidingWindow, query.steps, key.steps).expanded(axis: 0))
+    }
+    return found.map { query.fold(mask: $0, keys: key) }
+  }
+}
+
+/// [batch, …, heads, dim] with the axes of attention as one axis of steps and the others in the batch.
+struct FoldedSteps {
+  private let shape: Shape
+  private let axes: [Int]
+  private let others: [Int]
+
+  init(_ shape: Shape, _ axes: [Int]) {
+    self.shape = shape
+    self.axes = axes
+    others = (1..<shape.rank - 2).filter { !axes.contains($0) }
+  }
+
+  var steps: Int { axes.reduce(1) { $0 * shape[$1] } }
+  private var batch: Int { others.reduce(shape[0]) { $0 * shape[$1] } }
+  private var heads: Int { shape[-2] }
+  private var order: [Int] { [0] + others + axes + [shape.rank - 2, shape.rank - 1] }
+
+  func fold(_ x: Tensor) -> Tensor {
+    let turned = others.isEmpty ? x : x.transposed(order)
+    return turned.reshaped(to: [batch, steps, x.shape[-2], x.shape[-1]])
+  }
+
+  func unfold(_ x: Tensor) -> Tensor {
+    let sizes = order.dropLast(2).map { shape[$0] } + [x.shape[-2], x.shape[-1]]
+    let turned = x.reshaped(to: Shape(sizes))
+    guard !others.isEmpty else { return turned }
+    return turned.transposed(order.indices.map { order.firstIndex(of: $0)! })
+  }
+
+  /// [batch, others…, heads, queries…, keys…]
+  func unfold(weights: Tensor, keys: FoldedSteps) -> Tensor {
+    let sizes =
+      [shape[0]] + others.map { shape[$0] } + [heads] + axes.map { shape[$0] } + axes.map { keys.shape[$0] }
+    return weights.reshaped(to: Shape(sizes))
+  }
+
+  /// Keras: axes that are missing come before those of the steps.
+  func fold(mask: Tensor, keys: FoldedSteps) -> Tensor {
+    let count = others.count + 2, stepAxes = 2 * axes.count
+    var mask = mask
+    while mask.rank < count + stepAxes { mask = mask.expanded(axis: mask.rank - stepAxes) }
+    guard axes.count > 1 || !others.isEmpty else { return mask }
+    let lead = [shape[0]] + others.map { shape[$0] }
+    let stepSizes = axes.map { shape[$0] } + axes.map { keys.shape[$0] }
+    let full = mask.broadcast(to: Shape(lead + [mask.shape[count - 1]] + stepSizes))
+    return full.reshaped(to: [batch, mask.shape[count - 1], steps, keys.steps])
+  }
+}
