@@ -378,7 +378,8 @@ open class Layer: @unchecked Sendable {
     do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
     var inputs = castsInputs ? inputs.map(dtypePolicy.cast) : inputs
     let inner = context.entering(&inputs)
-    var results = call(inputs, inner)
+    let watch = OperationWatch.active
+    var results = watch?.inside(path) { call(inputs, inner) } ?? call(inputs, inner)
     for (position, mask) in outputMasks(results, of: inputs).enumerated() { results[position].mask = mask }
     context.observer?(self, results)
     return results
