@@ -49,9 +49,10 @@ let package = Package(
     .testTarget(
       name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport", "AllocationCounter"]),
     .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
-    .testTarget(name: "BackpropFilesTests", dependencies: ["BackpropFiles", "CZlib"]),
+    .testTarget(
+      name: "BackpropFilesTests", dependencies: ["BackpropFiles", "BackpropImages", "TestSupport", "CZlib"]),
     .testTarget(name: "BackpropImagesTests", dependencies: ["Backprop", "BackpropImages", "TestSupport"]),
-    .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI"]),
+    .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -119,7 +119,10 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     ),
     (["--hidden", "0"], "--hidden: expected the units of each hidden layer, as 64,64, or none, got '0'"),
     (["--data", "mnits"], "--data: unknown value 'mnits'; did you mean 'mnist'?"),
-    (["--data", "cifar"], "--data: expected digits, mnist, a file, a folder, or - for standard input, got 'cifar'"),
+    (
+      ["--data", "cifar"],
+      "--data: expected digits, mnist, a file, a folder, or - for standard input, got 'cifar'"
+    ),
     (
       ["--label", "0"],
       "--label: expected first, last, none, a column's number or its name in the header, got '0'"

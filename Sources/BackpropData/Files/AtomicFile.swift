@@ -37,6 +37,27 @@ package final class AtomicFile {
     }
   }
 
+  /// Makes a folder, with those that it lies in, where it isn't there.
+  package static func makeFolder(_ path: String, for what: String) throws {
+    var rest = path[...]
+    var folders: [Substring] = []
+    while !rest.isEmpty {
+      folders.append(rest)
+      rest = rest.lastIndex(of: "/").map { rest[..<$0] } ?? ""
+    }
+    for folder in folders.reversed() {
+      if mkdir(String(folder), 0o777) == 0 || errno == EEXIST { continue }
+      let found = describeErrno(errno)
+      throw DataError(
+        file: path, place: .wholeFile, expected: "to make this folder for \(what)", found: found)
+    }
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      throw DataError(
+        file: path, place: .wholeFile, expected: "a folder for \(what)", found: "a file of that name")
+    }
+  }
+
   /// Finds out whether a file could be written to `path`, before hours of work: makes the temporary file and removes it.
   package static func checkWritable(_ path: String) throws {
     let file = try AtomicFile(path)

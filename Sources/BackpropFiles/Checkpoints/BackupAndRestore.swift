@@ -58,13 +58,7 @@ public final class BackupAndRestore: Callback, TrainingStateSource, @unchecked S
 
   public override func onTrainBegin() throws {
     try saveFrequency.check("BackupAndRestore")
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw DataError(
-        file: folder, place: .wholeFile, expected: "a folder for checkpoints, or to make it",
-        found: error.localizedDescription)
-    }
+    try AtomicFile.makeFolder(folder, for: "checkpoints")
     try AtomicFile.checkWritable(path)
   }
 

@@ -33,7 +33,7 @@ extension TrainingState {
     }
     guard let text = reader.metadata[key] else {
       throw DataError(
-        file: path, place: .wholeFile, expected: "a checkpoint",
+        file: path, place: .part("__metadata__"), expected: "a checkpoint",
         found: "tensors without '\(key)' in the metadata",
         advice: "weights alone are read by loadWeights(_:)")
     }

@@ -58,7 +58,9 @@ struct HDF5Reader {
   }
 
   func failure(_ path: String, expected: String, found: String, advice: String? = nil) -> DataError {
-    DataError(file: region.name, place: .part(path), expected: expected, found: found, advice: advice)
+    DataError(
+      file: region.name, place: .part(path.isEmpty ? "/" : path), expected: expected, found: found,
+      advice: advice)
   }
 
   // MARK: - Structure

@@ -22,13 +22,7 @@ public final class EventWriter: @unchecked Sendable {
   ///
   /// - Throws: `DataError` with the path and the reason.
   public init(_ folder: String) throws {
-    do {
-      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    } catch {
-      throw DataError(
-        file: folder, place: .wholeFile, expected: "a folder for event files, or to make it",
-        found: error.localizedDescription)
-    }
+    try AtomicFile.makeFolder(folder, for: "event files")
     let seconds = String(format: "%010d", Int(Date().timeIntervalSince1970))
     let host = ProcessInfo.processInfo.hostName.replacing("/", with: "-")
     var number = 0

@@ -89,6 +89,7 @@ struct SafetensorsReader {
     func failure(_ expected: String, _ found: String, _ advice: String? = nil) -> DataError {
       DataError(file: region.name, place: .part(name), expected: expected, found: found, advice: advice)
     }
+    func written(_ value: ConfigValue?) -> String { value.map { excerpt(JSONWriter.write($0)) } ?? "none" }
     guard case .object(let fields) = value else { throw failure("an object", value.kindName) }
     guard let code = fields["dtype"]?.text else {
       throw failure("a dtype", fields["dtype"]?.kindName ?? "none")
@@ -99,12 +100,12 @@ struct SafetensorsReader {
     }
     guard let sizes = fields["shape"]?.elements?.map({ $0.int ?? -1 }), sizes.allSatisfy({ $0 >= 0 }),
       sizes.count <= 32
-    else { throw failure("a shape", fields["shape"].map { "\($0)" } ?? "none") }
+    else { throw failure("a shape", written(fields["shape"])) }
     guard let offsets = fields["data_offsets"]?.elements?.map({ $0.int ?? -1 }), offsets.count == 2,
       0 <= offsets[0], offsets[0] <= offsets[1], offsets[1] <= region.count - start
     else {
       throw failure(
-        "data_offsets from 0 to \(region.count - start)", fields["data_offsets"].map { "\($0)" } ?? "none")
+        "data_offsets from 0 to \(region.count - start)", written(fields["data_offsets"]))
     }
     guard let count = product(sizes, times: dtype.byteCount), count == offsets[1] - offsets[0] else {
       throw failure("as many bytes as shape \(sizes) of \(dtype) takes", "\(offsets[1] - offsets[0])")

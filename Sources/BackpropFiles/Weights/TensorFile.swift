@@ -86,7 +86,8 @@ package struct TensorFile {
     } else {
       throw DataError(
         file: path, place: .offset(0),
-        expected: "a Keras model, HDF5, safetensors, npy, npz, IDX or event file", found: hexadecimal(first))
+        expected: "a Keras model, HDF5, safetensors, npy, npz, IDX or event file",
+        found: first.isEmpty ? "an empty file" : hexadecimal(first))
     }
   }
 

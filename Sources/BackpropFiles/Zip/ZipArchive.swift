@@ -98,8 +98,8 @@ struct ZipArchive {
     var index = bytes.count - ZipFormat.endSize
     while index >= 0, !bytes[index...].starts(with: ZipFormat.end) { index -= 1 }
     guard index >= 0 else {
-      throw DataError(
-        file: region.name, place: .wholeFile, expected: "a zip file with its directory at the end",
+      throw region.failure(
+        at: region.count, expected: "a zip file with its directory at the end",
         found: "no directory: the file is cut short or of another kind")
     }
     let endOffset = region.count - tail + index

@@ -378,7 +378,8 @@ open class Layer: @unchecked Sendable {
     do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
     var inputs = castsInputs ? inputs.map(dtypePolicy.cast) : inputs
     let inner = context.entering(&inputs)
-    var results = withProducts(in: dtypePolicy.products) { call(inputs, inner) }
+    func computed() -> [Tensor] { withProducts(in: dtypePolicy.products) { call(inputs, inner) } }
+    var results = OperationWatch.active?.inside(path, computed) ?? computed()
     for (position, mask) in outputMasks(results, of: inputs).enumerated() { results[position].mask = mask }
     context.observer?(self, results)
     return results

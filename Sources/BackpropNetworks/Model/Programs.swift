@@ -16,6 +16,7 @@ final class ProgramCache: @unchecked Sendable {
     var labelCount = 0
     /// Set for steps that measure themselves.
     var probe: ObjectIdentifier?
+    var guardsGradients = false
   }
 
   struct ColumnKey: Hashable {

@@ -58,10 +58,17 @@ final class StepRunner {
     try model.prepare(inputs.map(\.shape), random: model.random)
     try model.resolve(inputs: inputs, labels: labels)
     step = TrainingStep(
-      model: model, state: try model.requireCompiled(for: "fit"), classWeights: step.classWeights)
+      model: model, state: try model.requireCompiled(for: "fit"), classWeights: step.classWeights,
+      guardsGradients: step.guardsGradients)
     model.validatePrograms()
     step.state.optimizer.build(model.trainableWeights)
     return model.outputShapes(for: inputs)
+  }
+
+  /// See ``TrainingStep/guardsGradients``.
+  var guardsGradients: Bool {
+    get { step.guardsGradients }
+    set { step.guardsGradients = newValue }
   }
 
   func resetTrackers() { step.state.resetTrackers() }
@@ -132,6 +139,7 @@ final class StepRunner {
     key.hasSampleWeights = memory.sampleWeights != nil
     key.labelCount = memory.labels.count
     key.probe = probe.map { ObjectIdentifier($0) }
+    key.guardsGradients = step.guardsGradients
     return model.programs.program(key, name: "training step of \(count) rows") { [step, probe] arguments in
       let parts = memory.parts(memory.columns.map { $0.rows(at: arguments[0]) })
       return step.train(parts.inputs, parts.labels, parts.sampleWeights, probe: probe)
@@ -160,7 +168,7 @@ final class StepRunner {
     let random = model.random.state.stored
     let results = step.train(inputs, labels, sampleWeights, probe: probe)
     let loss = results[0].item()
-    if loss.isFinite { return results }
+    if loss.isFinite, step.refusal.value != true { return results }
     model.random.state.store(random)
     failedLoss = loss
     failed = (inputs, labels, sampleWeights)
@@ -202,6 +210,7 @@ final class StepRunner {
   private func program(_ batch: Batch, probe: StepProbe?) -> Program {
     var key = batch.key(.train, step.classWeights)
     key.probe = probe.map { ObjectIdentifier($0) }
+    key.guardsGradients = step.guardsGradients
     return model.programs.program(key, name: "training step of \(batch.count) rows") { [step] arguments in
       let parts = batch.parts(arguments)
       return step.train(parts.inputs, parts.labels, parts.sampleWeights, probe: probe)
@@ -238,8 +247,8 @@ final class StepRunner {
 
   func trainingError(step number: Int, epoch: Int) -> TrainingError {
     let failed = failed!
-    let (path, cause) = Diagnosis(step: step).cause(failed.inputs, failed.labels, failed.sampleWeights)
-    return TrainingError(step: number, epoch: epoch, loss: failedLoss, path: path, cause: cause)
+    let found = Diagnosis(step: step).find(failed.inputs, failed.labels, failed.sampleWeights)
+    return TrainingError(step: number, epoch: epoch, loss: failedLoss, found)
   }
 }
 

@@ -84,6 +84,7 @@ struct TrainingLoop {
       memory.range = 0..<count
     }
     let runner = try StepRunner(model, training: memory, batchSize: batchSize, classWeight: classWeight)
+    runner.guardsGradients = guardian != nil
     try checkValidation()
     let order = RowOrder(count: memory.range.count, seed: shuffles ? model.seed : nil)
     let steps = (order.count + batchSize - 1) / batchSize
@@ -139,6 +140,7 @@ struct TrainingLoop {
 
   private mutating func run(_ dataset: Dataset) throws {
     let runner = try StepRunner(model, classWeight: classWeight)
+    runner.guardsGradients = guardian != nil
     let steps = dataset.batchCount.map { min($0, stepsPerEpoch ?? $0) } ?? stepsPerEpoch
     let limit = stepsPerEpoch ?? .max
     let data = TrainingState.DataOrder(rows: nil, batchSize: nil, seed: model.seed, shuffles: shuffles)
@@ -242,9 +244,11 @@ struct TrainingLoop {
     for (name, value) in results { logs["val_\(name)"] = value }
   }
 
+  private var guardian: TerminateOnNaN? { callbacks.lazy.compactMap { $0 as? TerminateOnNaN }.first }
+
   /// Ends training where somebody asked for that, or throws.
   private func fail(_ error: TrainingError) throws {
-    guard let guardian = callbacks.lazy.compactMap({ $0 as? TerminateOnNaN }).first else { throw error }
+    guard let guardian else { throw error }
     guardian.error = error
     model.stopTraining = true
   }

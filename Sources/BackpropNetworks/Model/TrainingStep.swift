@@ -10,6 +10,10 @@ public struct TrainingStep: Sendable {
   var classWeights: Tensor?
   /// Measures the step on the way.
   var probe: StepProbe?
+  /// Whether gradients that aren't finite end the step as a loss that isn't does: another pass over them.
+  var guardsGradients = false
+  /// Whether the last step that ran eagerly was refused.
+  let refusal = Box<Bool>()
 
   /// What `compile` was given.
   public var optimizer: Optimizer { state.optimizer }
@@ -48,18 +52,28 @@ public struct TrainingStep: Sendable {
     return (value, gradients)
   }
 
-  /// Changes the weights, unless the loss isn't finite: then it is false, and the step is to end without changing anything.
+  /// Changes the weights, unless the loss isn't finite (or, where a ``TerminateOnNaN`` watches, a gradient isn't): then it
+  /// is false, and the step is to end without changing anything.
   public func update(_ loss: Tensor, _ gradients: [Tensor?]) -> Bool {
     if let tracer = VariableScopes.tracer {
-      tracer.guardFinite(loss)
+      tracer.guardFinite(guardsGradients ? guarded(loss, gradients) : loss)
       probe?.note(model.trainableWeights, gradients)
       state.optimizer.apply(gradients, to: model.trainableWeights)
       return true
     }
-    guard loss.item().isFinite else { return false }
+    let isRefused =
+      !loss.item().isFinite
+      || guardsGradients && gradients.contains { $0.flatMap(firstNotFinite) != nil }
+    refusal.value = isRefused
+    if isRefused { return false }
     probe?.note(model.trainableWeights, gradients)
     state.optimizer.applyEagerly(gradients, to: model.trainableWeights)
     return true
+  }
+
+  /// The loss, or NaN where a gradient isn't finite: infinity times zero is none.
+  private func guarded(_ loss: Tensor, _ gradients: [Tensor?]) -> Tensor {
+    gradients.compactMap { $0 }.reduce(loss.cast(to: .float32)) { $0 + ($1 * 0).sum().cast(to: .float32) }
   }
 
   /// The model's own step: the loss in float32, and behind it what a probe measured unless the loss isn't finite.
@@ -145,8 +159,8 @@ public struct TrainingStep: Sendable {
   }
 }
 
-/// Hands a value out of a closure.
-private final class Box<Value> {
+/// Hands a value out of a closure or a step, which one thread runs.
+final class Box<Value>: @unchecked Sendable {
   var value: Value?
 }
 

@@ -62,7 +62,8 @@ private func record(
 ) -> [Tensor] {
   if case .composed = rule.gradient, case .composed(let body) = rule.value { return body(inputs) }
   let outputs = apply(operation, inputs.map(tape.primal(of:)), file: file, line: line)
-  let (keptInputs, keptOutputs, backward): ([Int], [Int], @Sendable (Backward) -> [Tensor?])
+  let (keptInputs, keptOutputs): ([Int], [Int])
+  var backward: @Sendable (Backward) -> [Tensor?]
   switch rule.gradient {
   case .none, .composed: return outputs
   case .constant(let function): (keptInputs, keptOutputs, backward) = ([], [], function)
@@ -72,6 +73,7 @@ private func record(
   case .everything(let function):
     (keptInputs, keptOutputs, backward) = (Array(inputs.indices), Array(outputs.indices), function)
   }
+  if let watch = OperationWatch.active { backward = watch.marking(rule.name, backward) }
   return tape.record(
     inputs: inputs, outputs: outputs, keepingInputs: keptInputs, keepingOutputs: keptOutputs,
     backward: backward)
@@ -115,5 +117,7 @@ private func evaluate(
     return Kernels.runEagerly(rule, inputs: sources, outputs: targets)
   }
   if !ran, case .composed(let body) = rule.value { return body(inputs) }
-  return zip(results, types).map { Tensor($0, shape: $1.shape, dtype: $1.dtype) }
+  let outputs = zip(results, types).map { Tensor($0, shape: $1.shape, dtype: $1.dtype) }
+  if let watch = OperationWatch.active { watch.note(rule.name, inputs, outputs) }
+  return outputs
 }
