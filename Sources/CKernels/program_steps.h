@@ -33,7 +33,9 @@
   X(TANH, vtanh(a))                                                                                                \
   X(SIGMOID, vsigmoid(a))                                                                                          \
   X(ERF, verf(a))                                                                                                  \
-  X(SOFTPLUS, vsoftplus(a))
+  X(SOFTPLUS, vsoftplus(a))                                                                                        \
+  X(GELU, vgelu(a))                                                                                                \
+  X(GELU_SLOPE, vgelu_slope(a))
 #define CK_CHEAP_BINARY(X)                                                                                         \
   X(ADD, a + b)                                                                                                    \
   X(SUB, a - b)                                                                                                    \

@@ -146,6 +146,15 @@ CK_INLINE vf verf(vf x) {
   return vcopysign(t < 1.0f ? small : large, x);
 }
 
+/// x · Φ(x), Φ being the normal distribution's function.
+CK_INLINE vf vgelu(vf x) { return x * 0.5f * (verf(x * 0.70710678f) + 1.0f); }
+
+/// Φ(x) + x · φ(x)
+CK_INLINE vf vgelu_slope(vf x) {
+  const vf density = vexp(x * x * -0.5f) * 0.39894228f;
+  return vmuladd(x, density, vmuladd(verf(x * 0.70710678f), vset(0.5f), vset(0.5f)));
+}
+
 // |r| ≤ π/4, z = r².
 CK_INLINE vf sine_polynomial(vf r, vf z) {
   vf s = 2.7182373e-06f;  // sin r = r + r·z·S(z), 2^-37

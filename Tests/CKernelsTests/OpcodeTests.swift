@@ -71,6 +71,10 @@ private let otherCases: [Case] = [
 private let sumCases: [Case] = [
   Case(opcode: CK_MULADD, name: "muladd") { a, b, c, _ in a * b + c },
   Case(opcode: CK_MULADD_I, name: "muladd_i") { a, b, _, i in a * i + b },
+  Case(opcode: CK_GELU, name: "gelu") { a, _, _, _ in a * (1 + erf(a / 2.0.squareRoot())) / 2 },
+  Case(opcode: CK_GELU_SLOPE, name: "gelu_slope") { a, _, _, _ in
+    (1 + erf(a / 2.0.squareRoot())) / 2 + a * exp(-a * a / 2) / (2 * Double.pi).squareRoot()
+  },
   Case(opcode: CK_LERP_I, name: "lerp_i") { a, b, _, i in a + i * (b - a) },
 ]
 

@@ -93,7 +93,7 @@ private func clippedLine(_ x: Tensor) -> Tensor { rectifiedTo6(x + 3) / 6 }
 
 /// x · Φ(x) (Hendrycks and Gimpel, 2016), with erf or with its approximation by tanh.
 private func gaussianLinear(_ x: Tensor, approximate: Bool) -> Tensor {
-  guard approximate else { return x * 0.5 * ((x * 0.5.squareRoot()).erf() + 1) }
+  guard approximate else { return x.gelu() }
   let inner = (x + x * x * x * 0.044715) * (2 / Double.pi).squareRoot()
   return x * 0.5 * (inner.tanh() + 1)
 }

@@ -99,6 +99,10 @@ open class Layer: @unchecked Sendable {
     return results.map { _ in mask }
   }
 
+  /// Whether the masks of its inputs are gone for the layers of a functional model that are called after it: so Keras'
+  /// layer leaves them, and the numbers of models with masks depend on it.
+  package var takesMasksAway: Bool { false }
+
   // MARK: Names
 
   /// Keras' name: `dense`; a container makes it unique among its layers: `dense_1`.

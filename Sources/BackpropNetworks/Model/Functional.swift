@@ -202,6 +202,8 @@ open class Functional: Model, @unchecked Sendable {
       } else {
         let arguments = step.arguments.map { values[$0.call][$0.index] }
         values.append(step.call.layer(arguments, context.telling(step.call.options)))
+        guard step.call.layer.takesMasksAway else { continue }
+        for place in step.arguments { values[place.call][place.index].mask = nil }
       }
     }
     return outputPlaces.map { values[$0.call][$0.index] }

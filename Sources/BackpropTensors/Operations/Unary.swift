@@ -6,6 +6,7 @@ package enum UnaryOperation: Int, CaseIterable, SampledFamily {
   case exp, expm1, log, log1p
   case sin, cos, tan, asin, acos, atan, sinh, cosh, tanh
   case sigmoid, softplus, relu, erf
+  case gelu, geluSlope
   case floor, ceil, round
   case isFinite, isNaN
 
@@ -38,6 +39,8 @@ package enum UnaryOperation: Int, CaseIterable, SampledFamily {
     case .softplus: x > 0 ? x + T.log1p(T.exp(-x)) : T.log1p(T.exp(x))
     case .relu: x > 0 ? x : x.isNaN ? x : 0
     case .erf: T.erf(x)
+    case .gelu: x * Self.normal(x)
+    case .geluSlope: Self.normal(x) + x * Self.normalDensity(x)
     case .floor: x.rounded(.down)
     case .ceil: x.rounded(.up)
     case .round: x.rounded(.toNearestOrEven)
@@ -45,6 +48,11 @@ package enum UnaryOperation: Int, CaseIterable, SampledFamily {
     case .isNaN: x.isNaN ? 1 : 0
     }
   }
+
+  /// The normal distribution's function.
+  private static func normal<T: Real>(_ x: T) -> T { (1 + T.erf(x * (0.5 as T).squareRoot())) / 2 }
+
+  private static func normalDensity<T: Real>(_ x: T) -> T { T.exp(x * x / -2) * 0.398_942_280_401_432_7 }
 
   /// The value for whole numbers, wrapping as the hardware does; nil for functions of real numbers.
   private func wholeValue<T: FixedWidthInteger>(_ x: T) -> T? {
@@ -97,6 +105,16 @@ package enum UnaryOperation: Int, CaseIterable, SampledFamily {
       // 2/√π
       Facts(
         "erf", .ofInput { g, x in g * ((-x.squared()).exp() * 1.128_379_167_095_512_6) }, CK_ERF, onnx: "Erf")
+    case .gelu:
+      Facts("gelu", .ofInput { g, x in g * Tensor.unary(.geluSlope, x) }, CK_GELU, onnx: "Gelu")
+    case .geluSlope:
+      // 1/√(2π)
+      Facts(
+        "geluSlope",
+        .ofInput { g, x in
+          let square = x.squared()
+          return g * ((square * -0.5).exp() * (2 - square) * 0.398_942_280_401_432_7)
+        }, CK_GELU_SLOPE)
     case .floor: Facts("floor", .zero, CK_FLOOR, onnx: "Floor", in: 0.1...0.9)
     case .ceil: Facts("ceil", .zero, CK_CEIL, onnx: "Ceil", in: 0.1...0.9)
     case .round: Facts("round", .zero, CK_ROUND, onnx: "Round", in: 0.6...0.9)
@@ -298,6 +316,13 @@ extension Tensor {
   public func erf(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     applying(.erf, file: file, line: line)
   }
+  /// x · Φ(x), Φ being the normal distribution's function (Hendrycks and Gimpel, 2016).
+  public func gelu(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
+    applying(.gelu, file: file, line: line)
+  }
+
+  fileprivate static func unary(_ kind: UnaryOperation, _ x: Tensor) -> Tensor { apply(.unary(kind), x) }
+
   public func floor(file: StaticString = #fileID, line: UInt = #line) -> Tensor {
     applying(.floor, file: file, line: line)
   }

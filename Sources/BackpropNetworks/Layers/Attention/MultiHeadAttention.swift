@@ -84,6 +84,7 @@ public final class MultiHeadAttention: Layer, ConfigurableLayer, @unchecked Send
   }
 
   public override var supportsMasking: Bool { true }
+  package override var takesMasksAway: Bool { true }
   public override var inputCounts: ClosedRange<Int> { 2...4 }
   public override var listsInputs: Bool { false }
   public override var callOptions: Set<CallOption> { [.useCausalMask, .returnAttentionScores] }
