@@ -14,7 +14,20 @@ import Testing
       let x = Input([12], dtype: .int32)
       let h = Bidirectional(LSTM(6))(Embedding(200, 8, maskZero: true)(x))
       return try Model(inputs: x, outputs: Dense(3, activation: .softmax)(h))
-    }
+    },
+    "causal_transformer": {
+      let x = Input([8], dtype: .int32)
+      var h = Positions()(Embedding(20, 16)(x))
+      for _ in 0..<4 {
+        let n = LayerNormalization()(h)
+        let attention = MultiHeadAttention(4, keyDim: 4, useBias: false)
+        h = Add()([h, attention(query: n, value: n, useCausalMask: true)])
+        let wide = Dense(64, activation: .gelu, useBias: false)(LayerNormalization()(h))
+        h = Add()([h, Dense(16, useBias: false)(wide)])
+      }
+      return try Model(
+        inputs: x, outputs: Dense(20, activation: .softmax, useBias: false)(LayerNormalization()(h)))
+    },
   ]
 
   /// Inputs and labels of all steps, where the case doesn't hold them.
@@ -89,6 +102,15 @@ import Testing
     let batch = all.sliced(axis: 0, from: step * rows, count: rows)
     return all.dtype.isFloatingPoint ? batch.cast(to: dtype) : batch
   }
+}
+
+/// A trained vector for each place of a sequence.
+private final class Positions: Layer, @unchecked Sendable {
+  private var vectors: Weight!
+
+  override func build(_ input: Shape) throws { vectors = addWeight("vectors", shape: [input[1], input[2]]) }
+
+  override func call(_ x: Tensor, _ context: CallContext) -> Tensor { x + vectors.value }
 }
 
 /// Numbers in offset ± scale from a hash of their place: what `noise` in networks.py gives.
