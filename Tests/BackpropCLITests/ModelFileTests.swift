@@ -168,7 +168,7 @@ import Testing
       let result = try backprop([command, "model.keras"], in: folder)
       #expect(result.status == 1)
       #expect(result.output == "")
-      #expect(result.errors.hasPrefix("backprop: error: model.keras: expected "))
+      #expect(result.errors.hasPrefix("backprop: error: model.keras: offset \(text.utf8.count): expected "))
       #expect(result.errors.split(separator: "\n").count == 1)
     }
   }

@@ -39,7 +39,11 @@ struct ProductPrecisionTests {
       }
       let type = TensorType(result.shape, .float32)
       let storage = Storage(byteCount: type.byteCount)
-      reference(operands.map { Buffer($0.storage().bytes, $0.type) }, [Buffer(storage.bytes, type)])
+      let stored = operands.map { $0.storage() }
+      withExtendedLifetime((stored, storage)) {
+        let buffers = zip(stored, operands).map { Buffer($0.bytes, $1.type) }
+        reference(buffers, [Buffer(storage.bytes, type)])
+      }
       #expect(isClose(Tensor(storage, shape: type.shape, dtype: .float32), result, terms))
     }
   }
