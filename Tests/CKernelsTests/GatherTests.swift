@@ -106,9 +106,11 @@ extension Kernels {
       }
     }
 
-    @Test("scatter-add adds in order, and only where it may", arguments: [(50, 7), (2000, 96), (1, 1)])
-    func scatter(count: Int, row: Int) {
-      let rows = 13
+    // The last two are cut along the destination's rows.
+    @Test(
+      "scatter-add adds in order, and only where it may",
+      arguments: [(50, 7, 13), (2000, 96, 13), (1, 1, 13), (300, 40, 7000), (9000, 130, 2100)])
+    func scatter(count: Int, row: Int, rows: Int) {
       var numbers = Numbers(seed: 4)
       let src = Memory(numbers.take(count * row)), start = numbers.take(rows * row)
       let indices = (0..<count).map { Int32($0 * 29 % (rows + 2)) - 1 }  // −1 and 13 are outside

@@ -11,6 +11,7 @@ enum Benchmark: String, CaseIterable {
   case resnet20
   /// mlpwide and resnet20 under `mixed_bfloat16` beside float32.
   case bf16
+  case lstm, gru
   case gpt
   case coldStart = "coldstart"
   /// What `coldstart` starts.
@@ -38,6 +39,10 @@ enum Benchmark: String, CaseIterable {
       let text = RandomGenerator(seed: 1).integers([12, 2 * 64], in: 0..<65)
       let (x, y) = (text.sliced(axis: 1, from: 0, count: 64), text.sliced(axis: 1, from: 64, count: 64))
       try steps(Networks.gpt(), x, y, options).show(asJSON: options.json)
+    case .lstm, .gru:
+      let words = RandomGenerator(seed: 1).integers([32, 200], in: 0..<20_000)
+      let model = try self == .lstm ? Networks.recurrent(LSTM(128)) : Networks.recurrent(GRU(128))
+      try steps(model, words, Tensor((0..<32).map { Int32($0 % 2) }), options).show(asJSON: options.json)
     case .coldStart: try coldStart(options).show(asJSON: options.json)
     case .coldStartOnce: try coldStartOnce()
     case .seeds: try seeds()

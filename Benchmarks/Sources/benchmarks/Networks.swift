@@ -94,6 +94,17 @@ enum Networks {
     override func call(_ x: Tensor, _ context: CallContext) -> Tensor { x + vectors.value }
   }
 
+  /// Words, a recurrent layer whose last output counts, two classes.
+  static func recurrent(_ layer: Layer) throws -> Sequential {
+    let model = Sequential {
+      Embedding(20_000, 128)
+      layer
+      Dense(2, activation: .softmax)
+    }
+    try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy)
+    return model
+  }
+
   /// 784-128-64-32-64-128-784, trained to give its input back.
   static func autoencoder() throws -> Sequential {
     let model = Sequential {
