@@ -14,7 +14,8 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   var path: String { fixture(name.hasSuffix(".h5") ? name : "\(name).keras") }
 
   /// A whole model in a `.keras` file.
-  static let all = read("keras_files") + read("optimizer_files") + read("functional_files")
+  static let all =
+    read("keras_files") + read("optimizer_files") + read("functional_files") + read("recurrent_files")
   /// A model with several inputs and outputs.
   static let several = read("several_files")
   /// Weights alone, and a model of the older format; names are those of the files.

@@ -2,32 +2,20 @@
 keras_files.py has it, and several_files.json for a model with several inputs and outputs.
 """
 
-from fixture import Fixture, FOLDER, tensor
+import model_records
+from fixture import Fixture, tensor
+from model_records import FILES
 
 import keras
 import numpy as np
 
 L = keras.layers
-FILES = FOLDER / "files"
 fixture = Fixture("functional_files")
 rng = np.random.default_rng(6)
 
 
-def add(name, model, inputs, classes=3):
-    keras.utils.set_random_seed(3)
-    labels = (np.arange(len(inputs)) * 5 % classes).astype("int32")
-    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    for _ in range(3):
-        model.train_on_batch(inputs, labels)
-    for weight in model.trainable_weights:
-        weight.assign(weight + 0.01 * rng.standard_normal(weight.shape).astype("float32"))
-    model.save(FILES / f"{name}.keras")
-    values = {"input": tensor(inputs), "labels": tensor(labels), "output": tensor(model.predict(inputs, verbose=0))}
-    values["weights"] = [tensor(w) for w in model.get_weights()]
-    values["state"] = [tensor(v.numpy()) for v in model.optimizer.variables]
-    values["loss"] = float(model.train_on_batch(inputs, labels, return_dict=True)["loss"])
-    values["after"] = [tensor(w) for w in model.get_weights()]
-    fixture.add(name=name, **values)
+def add(name, model, inputs):
+    model_records.add(fixture, rng, name, model, inputs)
 
 
 # A residual block, `+` on tensors, a shared layer, a nested functional model used twice and a nested Sequential.
