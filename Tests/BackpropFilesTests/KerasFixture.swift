@@ -16,6 +16,7 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   /// A whole model in a `.keras` file.
   static let all =
     read("keras_files") + read("optimizer_files") + read("functional_files") + read("attention_files")
+    + read("recurrent_files")
   /// A model with several inputs and outputs.
   static let several = read("several_files")
   /// Weights alone, and a model of the older format; names are those of the files.

@@ -50,7 +50,8 @@ enum LayerGoldens {
     let options = Set((golden.values["options"] as? [String] ?? []).map { CallOption(rawValue: $0)! })
     @Sendable func run(_ inputs: [Tensor]) -> [Tensor] {
       let inputs = zip(inputs, masks).map { Self.masked($0, $1) }
-      let context = CallContext(isTraining: isTraining)
+      let mask = golden.has("given_mask") ? golden.tensor("given_mask") : nil
+      let context = CallContext(isTraining: isTraining, mask: mask)
       if let dropped {
         let results = (layer as! RecurrentLayer).results(inputs, dropped, context)
         return zip(results, layer.outputMasks(results, of: inputs)).map { Self.masked($0, $1) }

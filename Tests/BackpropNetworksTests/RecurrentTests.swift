@@ -38,7 +38,8 @@ import Testing
     let x = Self.sequences()
     let states = (0..<layer.cell.stateCount).map { Self.sequences([3, 5], seed: 7 + $0) }
     for (mask, start) in [(false, false), (true, false), (true, true), (false, true)] {
-      let inputs = [mask ? Self.masked(x) : x] + (start ? states : [])
+      let inputs = [x] + (start ? states : [])
+      let context = CallContext(mask: mask ? Self.masked(x).mask : nil)
       try layer.prepare(inputs.map(\.shape))
       for weight in layer.weights {
         weight.value = RandomGenerator(seed: 3).normal(weight.shape, standardDeviation: 0.7)
@@ -46,10 +47,10 @@ import Testing
       let variables = layer.weights.map(\.variable)
       @Sendable func run() -> [Tensor] {
         let (results, gradients) = valueAndGradient(at: variables) {
-          let results = layer(inputs)
+          let results = layer(inputs, context)
           return results.dropFirst().reduce(results[0].squared().sum()) { $0 + $1.sum() }
         }
-        return [results] + gradients.map { $0! } + layer(inputs)
+        return [results] + gradients.map { $0! } + layer(inputs, context)
       }
       let fast = run()
       let slow = RecurrentLayer.$composesSteps.withValue(true) { run() }

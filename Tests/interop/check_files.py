@@ -90,7 +90,7 @@ def model_file(name, facts):
 
 def models():
     cases = {}
-    for name in ("keras_files", "optimizer_files", "functional_files", "attention_files"):
+    for name in ("keras_files", "optimizer_files", "functional_files", "attention_files", "recurrent_files"):
         fixtures = json.loads((pathlib.Path(__file__).parent.parent / f"Fixtures/{name}.json").read_text())
         cases.update({case["name"]: case for case in fixtures["cases"]})
     ours = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("ours-*.json"))}

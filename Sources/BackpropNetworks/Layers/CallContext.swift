@@ -12,6 +12,8 @@ public struct CallContext: Sendable {
   public private(set) var masks: [Tensor?]
   /// Whether `masks` are those of the inputs of the layer that is being called: layers inside it don't take them over.
   private var isInsideLayer = false
+  /// Whether the caller set the mask, which did not come with the input then.
+  private(set) var isMaskGiven = false
   /// What the call of the layer that is being called was told.
   package var options: Set<CallOption> = []
   /// What the next layer that is called with this context is told.
@@ -67,6 +69,7 @@ public struct CallContext: Sendable {
     }
     var inner = self
     inner.isInsideLayer = true
+    inner.isMaskGiven = !isInsideLayer && mask != nil
     inner.options = nextOptions
     inner.nextOptions = []
     inner.masks = inputs.contains { $0.mask != nil } ? inputs.map(\.mask) : []

@@ -56,16 +56,21 @@ private struct ElementGroups {
   private static let inputLimit = 16
 
   private let graph: Graph
+  private let producers: [Int]
+  private let consumers: [[Int]]
   private var groups: [Group] = []
   /// The group of each node.
   private var home: [Int] = []
 
-  init(_ graph: Graph) { self.graph = graph }
+  init(_ graph: Graph) {
+    self.graph = graph
+    producers = graph.producers()
+    consumers = graph.consumers()
+  }
 
   mutating func form() {
-    let producers = graph.producers()
     for (position, node) in graph.nodes.enumerated() {
-      start(position, node, producers)
+      start(position, node)
       guard groups[home[position]].isFusable else { continue }
       for input in node.inputs where producers[input] >= 0 {
         let producer = producers[input]
@@ -74,7 +79,7 @@ private struct ElementGroups {
     }
   }
 
-  private mutating func start(_ position: Int, _ node: Graph.Node, _ producers: [Int]) {
+  private mutating func start(_ position: Int, _ node: Graph.Node) {
     var ancestors = Bits(count: graph.nodes.count)
     for input in node.inputs where producers[input] >= 0 {
       let group = groups[home[producers[input]]]
@@ -112,10 +117,21 @@ private struct ElementGroups {
     for member in b.members { home[member] = first }
     groups[second].isFusable = false
     groups[second].members = []
-    // Whoever depends on a part of the group now depends on all that the group does.
-    let added = ancestors.union(members)
-    for index in groups.indices where index != first && !groups[index].members.isEmpty {
-      if groups[index].ancestors.intersects(members) { groups[index].ancestors.formUnion(added) }
+    addAncestors(ancestors.union(members), toThoseAfter: first)
+  }
+
+  /// Whoever depends on a part of a group depends on all that the group does.
+  private mutating func addAncestors(_ added: Bits, toThoseAfter first: Int) {
+    var seen: Set<Int> = [first]
+    var waiting = [first]
+    while let group = waiting.popLast() {
+      for member in groups[group].members {
+        for consumer in graph.nodes[member].outputs.flatMap({ consumers[$0] }) where consumer < home.count {
+          guard seen.insert(home[consumer]).inserted else { continue }
+          groups[home[consumer]].ancestors.formUnion(added)
+          waiting.append(home[consumer])
+        }
+      }
     }
   }
 
@@ -131,10 +147,14 @@ private struct ElementGroups {
     return b.members.contains { graph.nodes[$0].inputs.contains(where: unfinished.contains) }
   }
 
-  /// No node outside may depend on the group and be depended on by it.
+  /// No node outside may depend on the group and be depended on by it: a path that leaves the group and comes back to it
+  /// comes back through one of those that it reads from.
   private func isJoinable(_ a: Group, _ b: Group, _ members: Bits) -> Bool {
-    for ancestor in a.ancestors.union(b.ancestors).subtracting(members).elements {
-      if groups[home[ancestor]].ancestors.intersects(members) { return false }
+    for member in a.members + b.members {
+      for input in graph.nodes[member].inputs where producers[input] >= 0 {
+        if members.contains(producers[input]) { continue }
+        if groups[home[producers[input]]].ancestors.intersects(members) { return false }
+      }
     }
     return true
   }
@@ -155,7 +175,6 @@ private struct ElementGroups {
   func rewritten() -> Graph {
     var result = graph
     result.nodes = []
-    let consumers = graph.consumers()
     let results = Set(graph.results)
     for index in orderedGroups() {
       let group = groups[index]
@@ -241,6 +260,8 @@ private struct Bits {
 
   mutating func insert(_ element: Int) { words[element >> 6] |= 1 << UInt64(element & 63) }
 
+  func contains(_ element: Int) -> Bool { words[element >> 6] & (1 << UInt64(element & 63)) != 0 }
+
   mutating func formUnion(_ other: Bits) {
     for index in words.indices { words[index] |= other.words[index] }
   }
@@ -263,16 +284,4 @@ private struct Bits {
   }
 
   var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
-
-  var elements: [Int] {
-    var elements: [Int] = []
-    for (index, word) in words.enumerated() {
-      var word = word
-      while word != 0 {
-        elements.append((index << 6) + word.trailingZeroBitCount)
-        word &= word - 1
-      }
-    }
-    return elements
-  }
 }

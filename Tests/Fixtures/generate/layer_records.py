@@ -20,14 +20,14 @@ class LayerCases:
         return (self.rng.standard_normal(shape) * scale).astype("float32")
 
     def record(self, layer, *inputs, masks=None, training=False, weights=None, note=None, options=(), argument_names=None,
-               call=None, calls_before=0, cell_masks=None):
+               call=None, calls_before=0, cell_masks=None, given_mask=None):
         """Weights are drawn here, whatever the layer's initializers say, and stored with the case; `weights` maps the names of
         those that can't be any number to functions of their shapes. `options` are arguments of the call that are true; `argument_names`
         are those of the inputs where they aren't one list.
 
         `call(layer, inputs, **arguments)` calls a layer that takes its inputs in yet another way. A layer that carries a
         state from call to call is called `calls_before` times first. `cell_masks` are what a recurrent layer's cell
-        multiplies inputs and states with in place of dropout that it draws itself.
+        multiplies inputs and states with in place of dropout that it draws itself. `given_mask` is an argument of the call.
         """
         keras.backend.clear_session()
         xs = [tf.constant(x) for x in inputs]
@@ -48,6 +48,8 @@ class LayerCases:
                 fed.append(x)
             arguments.update({option: True for option in options})
             prepare()
+            if given_mask is not None:
+                arguments["mask"] = tf.constant(given_mask)
             if call:
                 result = call(layer, fed, **arguments)
             elif argument_names:
@@ -97,6 +99,8 @@ class LayerCases:
         if calls_before:
             case["calls_before"] = calls_before
             case["carried"] = [tensor(s) for s in layer.states]
+        if given_mask is not None:
+            case["given_mask"] = tensor(given_mask)
         if cell_masks:
             case["cell_masks"] = [[tensor(m) for m in part] for part in cell_masks]
         if note:

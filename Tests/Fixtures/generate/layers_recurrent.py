@@ -127,4 +127,10 @@ record(T(L.BatchNormalization()), floats(4, 3, 2), training=True,
 record(T(L.Conv2D(2, 2)), floats(2, 3, 3, 3, 1))
 record(T(L.Dropout(0.4)), floats(2, 3, 2))
 record(T(L.LSTM(3)), floats(2, 2, 3, 2))
+
+note = "beside an initial state a mask that comes with the sequence has no effect"
+for layer, states in ((L.LSTM(4, return_sequences=True), 2), (L.GRU(4), 1), (B(L.SimpleRNN(4)), 2)):
+    record(layer, x(), *[floats(2, 4) for _ in range(states)], call=with_states, masks=[STEPS] + [None] * states, note=note)
+record(L.LSTM(4), x(), floats(2, 4), floats(2, 4), call=with_states, given_mask=STEPS)
+record(L.GRU(4, return_sequences=True, reset_after=False), x(), floats(2, 4), call=with_states, given_mask=STEPS)
 fixture.write()

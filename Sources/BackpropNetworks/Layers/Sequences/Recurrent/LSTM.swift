@@ -62,7 +62,8 @@ public final class LSTMCell: KernelCell, ConfigurableLayer, @unchecked Sendable 
 /// ```
 ///
 /// Steps that a mask leaves out change neither state nor output. An initial state is given after the sequence:
-/// `lstm([x, h, c])`. Keras' `LSTM`; Hochreiter and Schmidhuber (1997).
+/// `lstm([x, h, c])`; as in Keras a mask that comes with the sequence has no effect beside it, one that is given by
+/// `CallContext(mask:)` has. Keras' `LSTM`; Hochreiter and Schmidhuber (1997).
 public final class LSTM: RecurrentLayer, ConfigurableLayer, @unchecked Sendable {
   public typealias Configuration = Joined<LSTMCell.Configuration, RecurrenceOptions>
 

@@ -130,8 +130,10 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     let carried = recurrence.stateful ? carriedStates(shapes, batch: sequence.shape[0]) : []
     var states = Array(inputs.dropFirst())
     if states.isEmpty { states = carried.map { $0.value.cast(to: computeDType) } }
+    // As Keras: a mask that came with the sequence is left out beside an initial state, one that was given is not.
+    let mask = inputs.count == 1 || context.isMaskGiven ? sequence.mask : nil
     let (output, after) =
-      whole(sequence, states, masks) ?? stepByStep(sequence, states, shapes, masks, context)
+      whole(sequence, states, masks, mask) ?? stepByStep(sequence, states, shapes, masks, mask, context)
     for (variable, state) in zip(carried, after) { variable.value = state.stopGradient().cast(to: dtype) }
     let results = [output] + (recurrence.returnState ? after : [])
     for result in results { addActivity(recurrence.activityRegularizer, of: result, context) }
@@ -144,12 +146,14 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
   @TaskLocal static var composesSteps = false
 
   /// By the engine's operation for all steps; nil where there is none for this cell.
-  private func whole(_ sequence: Tensor, _ states: [Tensor], _ masks: CellMasks) -> (Tensor, [Tensor])? {
+  private func whole(
+    _ sequence: Tensor, _ states: [Tensor], _ masks: CellMasks, _ mask: Tensor?
+  ) -> (Tensor, [Tensor])? {
     guard let cell = cell as? KernelCell, let operation = cell.operation, masks.states.isEmpty,
       !Self.composesSteps
     else { return nil }
     let projected = cell.projected(sequence, masks.inputs.map { $0.expanded(axis: 1) })
-    let mask = sequence.mask?.cast(to: .bool)
+    let mask = mask?.cast(to: .bool)
     let result = projected.recurrence(
       operation, recurrentKernel: cell.recurrentKernel.value, recurrentBias: cell.recurrentBias,
       initialStates: states.isEmpty ? nil : states, mask: mask, goBackwards: recurrence.goBackwards)
@@ -168,13 +172,14 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
   }
 
   private func stepByStep(
-    _ sequence: Tensor, _ states: [Tensor], _ shapes: [Shape], _ masks: CellMasks, _ context: CallContext
+    _ sequence: Tensor, _ states: [Tensor], _ shapes: [Shape], _ masks: CellMasks, _ mask: Tensor?,
+    _ context: CallContext
   ) -> (Tensor, [Tensor]) {
     let loop = RecurrentLoop(
       program: cell.program(masks, context), goBackwards: recurrence.goBackwards,
       zeroOutputForMask: recurrence.zeroOutputForMask)
     let start = states.isEmpty ? shapes.map { Tensor.zeros($0, dtype: computeDType) } : states
-    let result = loop(sequence, start, mask: sequence.mask, allOutputs: recurrence.returnSequences)
+    let result = loop(sequence, start, mask: mask, allOutputs: recurrence.returnSequences)
     let output = recurrence.returnSequences ? Tensor.stack(result.outputs, axis: 1) : result.last
     return (output, result.states)
   }
