@@ -9,10 +9,10 @@ import Testing
 /// numbers for the class lie in a fixture, which other tests compare with ours.
 @Suite("The table of what is supported") struct SupportTableTests {
   /// What the registries and the fixtures know of one of Keras' modules.
-  private struct Module {
+  private struct Module: Sendable {
     var name: String
     /// Whether a file can name it.
-    var isKnown: (String) -> Bool
+    var isKnown: @Sendable (String) -> Bool
     /// Fixtures whose cases have Keras' numbers, by how their names begin.
     var fixtures: [String]
     /// The key of a case that holds the name, or an object with a `class_name`.

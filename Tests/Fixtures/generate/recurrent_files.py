@@ -1,7 +1,6 @@
 """`.keras` files of models with recurrent layers, as Keras writes them, and what the models answer: recurrent_files.json."""
 
 from fixture import Fixture
-
 from model_records import ModelFiles
 
 import keras
@@ -10,10 +9,7 @@ import numpy as np
 L = keras.layers
 fixture = Fixture("recurrent_files")
 rng = np.random.default_rng(11)
-
-
 add = ModelFiles(fixture, rng).add
-
 
 add("recurrent", keras.Sequential([
     keras.Input((5, 4)), L.SimpleRNN(3, return_sequences=True), L.GRU(3, return_sequences=True, reset_after=False),
