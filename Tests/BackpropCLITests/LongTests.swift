@@ -15,6 +15,11 @@ struct LongTests {
     "--log", "quiet",
   ]
 
+  /// So that it can be run in pieces.
+  private static func count(_ name: String, _ usual: Int) -> Int {
+    ProcessInfo.processInfo.environment[name].flatMap(Int.init) ?? usual
+  }
+
   @Test("kill -9 at 200 random moments while checkpointing 40 MB every step: 200 of 200 load")
   func kills() throws {
     let folder = try TemporaryFolder()
@@ -23,7 +28,7 @@ struct LongTests {
     var random = SystemRandomNumberGenerator()
     var loaded = 0
     var mostFiles = 0
-    let kills = 200
+    let kills = Self.count("BACKPROP_KILLS", 200)
     for kill in 0..<kills {
       let program = try Program(Self.large, in: folder)
       // The first time until there is one; then so long that several saves, or a part of one, take place.
@@ -67,7 +72,7 @@ struct LongTests {
     ]
     #expect(try backprop(options + ["--output", path("whole.keras")]).status == 0)
     var random = SystemRandomNumberGenerator()
-    for number in 0..<20 {
+    for number in 0..<Self.count("BACKPROP_RESUMES", 20) {
       let arguments =
         options + [
           "--checkpoint", path("run\(number)"), "--checkpoint-steps", "1", "--resume", "--output",

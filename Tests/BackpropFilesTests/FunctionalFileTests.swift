@@ -86,4 +86,28 @@ extension KerasFileTests {
       return "nothing"
     } catch { return "\(error)" }
   }
+
+  @Test("weights alone: Keras' places, and there and back", arguments: ["functional", "functional-several"])
+  func weightsAlone(name: String) throws {
+    let model = try Model.load(fixture("\(name).keras"))
+    let folder = try TemporaryFolder()
+    let path = "\(folder.path)/w.weights.h5"
+    try model.saveWeights(path)
+
+    // The same groups and numbers as in the file that Keras wrote.
+    let archive = try ZipArchive(ByteRegion(path: fixture("\(name).keras")))
+    let member = try #require(archive.member(KerasPaths.weights))
+    let theirs = try HDF5Reader(archive.contents(of: member))
+    let ours = try HDF5Reader(ByteRegion(path: path))
+    let places = theirs.datasets.keys.filter { $0.hasPrefix("layers/") || $0.hasPrefix("_layer") }
+    #expect(!places.isEmpty)
+    for place in places {
+      #expect(areIdentical(try ours.tensor(at: place), try theirs.tensor(at: place)), "\(place)")
+    }
+
+    let before = model.getWeights()
+    try model.setWeights(before.map { $0 * 0 })
+    try model.loadWeights(path)
+    for (a, b) in zip(before, model.getWeights()) { #expect(areIdentical(a, b)) }
+  }
 }
