@@ -10,7 +10,8 @@ let package = Package(
     .executableTarget(
       name: "fuzz-readers",
       dependencies: [
-        .product(name: "Backprop", package: "Backprop"), .product(name: "BackpropImages", package: "Backprop"),
+        .product(name: "Backprop", package: "Backprop"),
+        .product(name: "BackpropImages", package: "Backprop"),
       ])
   ],
   swiftLanguageModes: [.v6]

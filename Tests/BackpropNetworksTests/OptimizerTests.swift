@@ -26,6 +26,20 @@ import Testing
       }, shape: shape)
   }
 
+  @Test("each is made without arguments, as its name says")
+  func defaults() throws {
+    let made: [Optimizer] = [
+      SGD(), Adam(), AdamW(), Adamax(), Nadam(), RMSprop(), Adagrad(), Adadelta(), Adafactor(), Ftrl(),
+      Lamb(),
+      Lion(), Muon(), ScheduleFreeAdamW(),
+    ]
+    #expect(made.map(\.className) == Optimizer.all.map { String(describing: $0) })
+    for optimizer in made {
+      let named = try Optimizer.named(optimizer.className)
+      #expect(named.learningRate == optimizer.learningRate, "\(optimizer.className)")
+    }
+  }
+
   @Test("50 steps as Keras takes them", arguments: cases, [false, true])
   func kerasSteps(_ one: Case, _ isCompiled: Bool) throws {
     let golden = one.golden

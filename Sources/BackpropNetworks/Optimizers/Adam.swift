@@ -18,7 +18,8 @@ public class Adam: Optimizer, @unchecked Sendable {
     super.init(config: config)
   }
 
-  public convenience init(
+  // Not a convenience, which AdamW would inherit beside its own: then nobody could tell which `AdamW()` is meant.
+  public init(
     learningRate: some LearningRateConvertible = 0.001, beta1: Double = 0.9, beta2: Double = 0.999,
     epsilon: Double = 1e-7, amsgrad: Bool = false,
     weightDecay: Double? = nil, clipNorm: Double? = nil, clipValue: Double? = nil,
@@ -38,7 +39,11 @@ public class Adam: Optimizer, @unchecked Sendable {
     config["beta_2"] = .number(beta2)
     config["epsilon"] = .number(epsilon)
     config["amsgrad"] = .bool(amsgrad)
-    self.init(config: config)
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.amsgrad = amsgrad
+    super.init(config: config)
   }
 
   public override var className: String { "Adam" }
