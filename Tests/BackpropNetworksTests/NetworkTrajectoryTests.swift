@@ -28,11 +28,45 @@ import Testing
       return try Model(
         inputs: x, outputs: Dense(20, activation: .softmax, useBias: false)(LayerNormalization()(h)))
     },
+    "convnet": {
+      let x = Input([28, 28, 1])
+      let h = MaxPooling2D()(Conv2D(32, kernelSize: 3, activation: .relu)(x))
+      let flat = Flatten()(MaxPooling2D()(Conv2D(64, kernelSize: 3, activation: .relu)(h)))
+      return try Model(inputs: x, outputs: Dense(10, activation: .softmax)(Kept()(flat)))
+    },
+    "resnet20": {
+      func convolution(_ x: any SymbolicConvertible, _ width: Int, _ size: Int, _ stride: Int = 1)
+        -> SymbolicTensor
+      {
+        let layer = Conv2D(
+          width, kernelSize: .init(size), strides: .init(stride), padding: .same, useBias: false)
+        return BatchNormalization()(layer(x))
+      }
+      let image = Input([16, 16, 3])
+      var x = ReLU()(convolution(image, 16, 3))
+      for (stage, width) in [16, 32, 64].enumerated() {
+        for number in 0..<3 {
+          let stride = stage > 0 && number == 0 ? 2 : 1
+          let y = convolution(ReLU()(convolution(x, width, 3, stride)), width, 3)
+          x = ReLU()(Add()([y, stride > 1 ? convolution(x, width, 1, stride) : x]))
+        }
+      }
+      return try Model(
+        inputs: image, outputs: Dense(10, activation: .softmax)(GlobalAveragePooling2D()(x)))
+    },
   ]
 
-  /// Inputs and labels of all steps, where the case doesn't hold them.
+  /// Inputs and labels of all steps. Inputs that the case doesn't hold are pictures.
   private static func data(_ golden: GoldenCase) -> (inputs: Tensor, labels: Tensor) {
-    (golden.tensor("data"), golden.tensor("labels"))
+    let labels = golden.tensor("labels")
+    guard let shape = golden.values["data_shape"] as? [Int] else { return (golden.tensor("data"), labels) }
+    return (images(Shape(shape), labels), labels)
+  }
+
+  /// Each row its class' picture with noise over it: what `images` in networks.py gives.
+  private static func images(_ shape: Shape, _ labels: Tensor) -> Tensor {
+    let classes = noise(Shape([10] + shape.dimensions.dropFirst()), seed: 101)
+    return noise(shape, seed: 100, scale: 0.5) + classes.gathered(labels)
   }
 
   private func model(_ golden: GoldenCase) throws -> Model {
@@ -111,6 +145,15 @@ private final class Positions: Layer, @unchecked Sendable {
   override func build(_ input: Shape) throws { vectors = addWeight("vectors", shape: [input[1], input[2]]) }
 
   override func call(_ x: Tensor, _ context: CallContext) -> Tensor { x + vectors.value }
+}
+
+/// Dropout with a rate of a half whose mask is a part of the network, the same at each step.
+private final class Kept: Layer, @unchecked Sendable {
+  override func call(_ x: Tensor, _ context: CallContext) -> Tensor {
+    guard context.isTraining else { return x }
+    let kept = noise(x.shape, seed: 102).floats.map { $0 > 0 ? 2 : 0 as Float }
+    return x * Tensor(kept, shape: x.shape).cast(to: x.dtype)
+  }
 }
 
 /// Numbers in offset ± scale from a hash of their place: what `noise` in networks.py gives.

@@ -153,12 +153,30 @@ extension WrongInputs {
   ]
 }
 
+extension WrongInputs {
+  static let sequences: [WrongInputs] = [
+    .init(
+      .recurrent(.forward(.init(.lstm))),
+      [([8, 28, 12], .float32), ([8, 4], .float32), ([8, 4], .float32), ([4, 16], .float32)],
+      "lstm: expected projected inputs of shape [batch, time, 4 · 4], got float32[8, 28, 12]; multiply the inputs by the layer's kernel first"
+    ),
+    .init(
+      .recurrent(.forward(.init(.gru(resetAfter: true)))),
+      [([8, 5, 12], .float32), ([7, 4], .float32), ([4, 12], .float32)],
+      "gru: expected initial states of float32[8, 4], got float32[7, 4]"),
+    .init(
+      .recurrent(.forward(.init(.simple))),
+      [([8, 5, 4], .float32), ([8, 4], .float32), ([4, 5], .float32)],
+      "simple recurrence: expected a recurrent kernel of shape [units, 1 · units], got float32[4, 5]"),
+  ]
+}
+
 @Suite("What wrong inputs get")
 struct ErrorTests {
   @Test(
     "the operation, what was expected, what came",
     arguments: WrongInputs.elementwise + WrongInputs.reductions + WrongInputs.products + WrongInputs.movements
-      + WrongInputs.windows
+      + WrongInputs.windows + WrongInputs.sequences
   )
   func message(_ wrong: WrongInputs) {
     #expect {

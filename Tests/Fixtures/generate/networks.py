@@ -15,7 +15,7 @@ import tensorflow as tf
 
 STEPS = 30
 # Gradients of networks with more weights are stored with gaps.
-GRADIENT_ELEMENTS = 40_000
+GRADIENT_ELEMENTS = 20_000
 L = keras.layers
 NETWORKS = {}
 
@@ -24,6 +24,7 @@ def network(rows, loss, optimizer="Adam", **arguments):
     """`build()` makes the model; its attributes `data` and `labels` are functions of `rows`, the rows of all steps."""
 
     def keep(build):
+        build.rows = rows
         NETWORKS[build.__name__] = (build, rows, loss, optimizer, arguments)
         return build
 
@@ -112,6 +113,57 @@ causal_transformer.data = characters
 causal_transformer.labels = lambda rows: (characters(rows) * 3 + 1) % 20
 
 
+def classes(rows):
+    return (np.arange(rows) * 7 % 11 % 10).astype("int32")
+
+
+def images(shape):
+    """Each row its class' picture with noise over it; computed in Swift as well (`images` there)."""
+    return lambda rows: noise((rows, *shape), 100, 0.5) + noise((10, *shape), 101)[classes(rows)]
+
+
+class Kept(L.Layer):
+    """Dropout with a rate of a half whose mask is a part of the network, the same at each step."""
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def call(self, x, training=False):
+        kept = np.where(noise((convnet.rows, x.shape[1]), 102) > 0, 2.0, 0.0)
+        return x * keras.ops.convert_to_tensor(kept, x.dtype) if training else x
+
+
+@network(rows=4, loss="sparse_categorical_crossentropy")
+def convnet():
+    """Keras' example for MNIST."""
+    return keras.Sequential([
+        keras.Input((28, 28, 1)), L.Conv2D(32, 3, activation="relu"), L.MaxPooling2D(2),
+        L.Conv2D(64, 3, activation="relu"), L.MaxPooling2D(2), L.Flatten(), Kept(), L.Dense(10, activation="softmax")])
+
+
+convnet.data, convnet.labels = images((28, 28, 1)), classes
+
+
+@network(rows=4, loss="sparse_categorical_crossentropy")
+def resnet20():
+    """ResNet-20 (He et al., 2016) on images of half the usual width and height: float64 has no fast kernels."""
+
+    def convolution(x, width, size, stride=1):
+        return L.BatchNormalization()(L.Conv2D(width, size, stride, padding="same", use_bias=False)(x))
+
+    image = keras.Input((16, 16, 3))
+    x = L.ReLU()(convolution(image, 16, 3))
+    for stage, width in enumerate((16, 32, 64)):
+        for number in range(3):
+            stride = 2 if stage and number == 0 else 1
+            y = convolution(L.ReLU()(convolution(x, width, 3, stride)), width, 3)
+            x = L.ReLU()(L.Add()([y, convolution(x, width, 1, stride) if stride > 1 else x]))
+    return keras.Model(image, L.Dense(10, activation="softmax")(L.GlobalAveragePooling2D()(x)))
+
+
+resnet20.data, resnet20.labels = images((16, 16, 3)), classes
+
+
 # MARK: Running them
 
 
@@ -144,8 +196,8 @@ def main():
             value = single.compute_loss(y=tf.constant(labels[:rows]), y_pred=single(tf.constant(data[:rows]), training=True))
         gradients = [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(value, [w.value for w in single.trainable_weights])]
         gap = max(1, sum(g.size for g in gradients) // GRADIENT_ELEMENTS)
-        stored = {"data": tensor(data), "labels": tensor(labels)} if data.nbytes < 100_000 else {}
-        fixture.add(name=name, rows=rows, loss=loss, optimizer=optimizer, arguments=arguments, **stored, weights=starts,
+        stored = {"data": tensor(data)} if data.nbytes < 100_000 else {"data_shape": list(data.shape)}
+        fixture.add(name=name, rows=rows, loss=loss, optimizer=optimizer, arguments=arguments, **stored, labels=tensor(labels), weights=starts,
                     losses_float64=tensor(np.array(losses)), loss_float32=float(value), gradient_gap=gap,
                     gradients_float32=[tensor(g.reshape(-1)[::gap]) for g in gradients])
         print(f"{name}: loss {losses[0]:.6f} … {losses[-1]:.6f}, in float32 first {float(value):.6f}")
