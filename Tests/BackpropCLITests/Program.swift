@@ -76,9 +76,10 @@ final class Program {
 
   func send(_ number: Int32) { kill(process.processIdentifier, number) }
 
-  /// Waits for `condition`, at most ten seconds.
-  func wait(until condition: (Program) -> Bool) -> Bool {
-    for _ in 0..<1000 {
+  /// Waits for `condition`, at most so long.
+  func wait(seconds: Double = 10, until condition: (Program) -> Bool) -> Bool {
+    let end = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < end {
       if condition(self) { return true }
       usleep(10_000)
     }
@@ -102,6 +103,19 @@ func backprop(
   in folder: TemporaryFolder? = nil
 ) throws -> Program.Result {
   try Program(arguments, input: input, environment: environment, in: folder ?? TemporaryFolder()).finish()
+}
+
+/// By the tool of coreutils.
+func sha256(of path: String) throws -> String {
+  let (process, output) = (Process(), Pipe())
+  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+  process.arguments = ["sha256sum", path]
+  process.standardOutput = output
+  try process.run()
+  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  process.waitUntilExit()
+  return String(
+    try #require(text.split(separator: " ").first { $0.count == 64 }, "sha256sum \(path): \(text)"))
 }
 
 /// A folder that is gone when the test is over.

@@ -156,7 +156,8 @@ struct CheckpointTests {
     let here = TrainingState.Machine.current
     let words = try #require(try TrainingState.load(path).difference(from: here))
     #expect(
-      words.contains("77 threads there, \(here.threads) here; other there, \(here.instructionSet) here"),
+      words.contains("(77 threads there, \(here.threads) thread")
+        && words.contains(" here; other there, \(here.instructionSet) here)"),
       "\(words)")
     #expect(saved.difference(from: saved.machine) == nil)
 

@@ -235,8 +235,9 @@ extension TrainingState {
   /// Why the same bits can't be promised here; nil where they can.
   public func difference(from here: Machine) -> String? {
     var parts: [String] = []
+    func threads(_ count: Int) -> String { count == 1 ? "1 thread" : "\(count) threads" }
     if machine.threads != here.threads {
-      parts.append("\(machine.threads) threads there, \(here.threads) here")
+      parts.append("\(threads(machine.threads)) there, \(threads(here.threads)) here")
     }
     if machine.instructionSet != here.instructionSet {
       parts.append("\(machine.instructionSet) there, \(here.instructionSet) here")
