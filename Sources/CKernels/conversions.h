@@ -94,8 +94,33 @@ CK_KEEP void load_run(float *restrict dst, const void *restrict src, int dtype, 
   }
 }
 
+#if defined(CK_HAS_AVX512)
+/// dst[i] = src[i] by the processor's own instruction, a fourth of the time of the arithmetic. The instruction takes
+/// subnormal numbers for 0; vectors that hold one are left to the arithmetic.
+__attribute__((target(CK_TARGET ",avx512bf16"))) CK_KEEP void store_bf16_run(
+  uint16_t *restrict dst, const float *restrict src, int64_t count) {
+  enum { subnormal = 0x20 };
+  int64_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m512 low = _mm512_loadu_ps(src + i), high = _mm512_loadu_ps(src + i + 16);
+    if (_mm512_fpclass_ps_mask(low, subnormal) | _mm512_fpclass_ps_mask(high, subnormal)) {
+      for (int64_t k = i; k < i + 32; k++) dst[k] = float_to_bf16(src[k]);
+    } else {
+      _mm512_storeu_si512(dst + i, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+  }
+  for (; i < count; i++) dst[i] = float_to_bf16(src[i]);
+}
+#endif
+
 /// dst[i·stride] = src[i], converted.
 CK_KEEP void store_run(void *restrict dst, int dtype, int64_t stride, const float *restrict src, int64_t count) {
+#if defined(CK_HAS_AVX512)
+  if (dtype == CK_BF16 && stride == 1 && __builtin_cpu_supports("avx512bf16")) {
+    store_bf16_run(dst, src, count);
+    return;
+  }
+#endif
   switch (dtype) {
 #define CK_STORE_RUN(dtype, type, widen, narrow)                                                                   \
   case dtype: {                                                                                                    \

@@ -16,6 +16,7 @@ typedef struct {
   // Steps whose immediate is a uniform value.
   struct { uint16_t step; int16_t value; } immediates[CK_MAX_STEPS];
   int immediate_count;
+  uint16_t sums[CK_MAX_OUTPUTS];  // where the tiles of an output are summed, when they are
 } step_list;
 
 typedef struct {
@@ -324,11 +325,39 @@ static void update_immediates(const value_graph *g, step_list *list) {
   }
 }
 
-/// The steps of a program whose uniform values are known. Outputs' slots are `input_count + o`.
-static void compile_steps(value_graph *g, step_list *list) {
+/// Output o's value is the accumulator: keeps it, or adds it to the output's sums.
+static void emit_output(emitter *e, int o, step_operation sum) {
+  if (sum == STEP_END) {
+    emit(e, STEP_STORE)->m = (uint16_t)(e->graph->program->input_count + o);
+  } else {
+    e->list->sums[o] = (uint16_t)new_slot(e);
+    emit(e, sum)->m = e->list->sums[o];
+  }
+}
+
+/// What is only summed needn't be kept for its output: its last use is the last instruction that reads it, or its own.
+static void forget_summed_outputs(value_graph *g, const step_operation *sums) {
+  const ck_program *p = g->program;
+  for (int o = 0; o < p->output_count; o++) {
+    const int value = g->output_values[o];
+    bool kept = value < p->input_count;
+    for (int k = 0; k < p->output_count; k++) kept |= g->output_values[k] == value && sums[k] == STEP_END;
+    if (kept) continue;
+    int last = value - p->input_count;
+    for (int i = last + 1; i < p->instruction_count; i++) {
+      if (reads(g, i, value) > 0) last = i;
+    }
+    g->values[value].last_use = (int16_t)last;
+  }
+}
+
+/// The steps of a program whose uniform values are known. Outputs' slots are `input_count + o`, but for those that
+/// `sums` names an operation for (STEP_END: none).
+static void compile_steps(value_graph *g, step_list *list, const step_operation *sums) {
   const ck_program *p = g->program;
   emitter e;
   start_emitter(&e, g, list, p->input_count + p->output_count);
+  forget_summed_outputs(g, sums);
   for (int i = 0; i < p->instruction_count; i++) {
     const int result = p->input_count + i;
     program_value *v = &g->values[result];
@@ -338,8 +367,8 @@ static void compile_steps(value_graph *g, step_list *list) {
     e.accumulator = (int16_t)result;
     for (int o = 0; o < p->output_count; o++) {
       if (g->output_values[o] != result) continue;
-      v->slot = (int16_t)(p->input_count + o);
-      emit(&e, STEP_STORE)->m = (uint16_t)v->slot;
+      emit_output(&e, o, sums[o]);
+      if (sums[o] == STEP_END) v->slot = (int16_t)(p->input_count + o);
     }
     // Does it have to be kept for anyone but the next instruction that runs?
     int next = i + 1;
@@ -370,7 +399,7 @@ static void compile_steps(value_graph *g, step_list *list) {
     const int value = g->output_values[o];
     if (value >= p->input_count && !g->values[value].uniform) continue;
     load(&e, value);
-    emit(&e, STEP_STORE)->m = (uint16_t)(p->input_count + o);
+    emit_output(&e, o, sums[o]);
   }
   emit(&e, STEP_END);
 }

@@ -12,6 +12,7 @@ typedef enum {
   PLACE_UNUSED,
   PLACE_UNIFORM,   // one value, an immediate of the steps
   PLACE_DIRECT,    // float32, lying in memory as a block does
+  PLACE_SUMMED,    // an output whose tiles are added up as they are made, and never kept
   PLACE_BUFFERED,  // converted or gathered into scratch (outputs: written from it) block by block
   PLACE_CONSTANT   // the same for every block: gathered once
 } operand_place;
@@ -175,6 +176,13 @@ static bool overwrites_an_input(const program_plan *plan, int o) {
   return false;
 }
 
+/// Whether sums over rows can be taken tile by tile: a tile is whole rows of whole vectors, and every block whole tiles.
+/// What is small enough to be folded group by group is left to that.
+static bool sums_by_tile(const program_plan *p) {
+  return p->form == PLAN_LEADING && p->rows > 1 && p->n % CK_LANES == 0 && CK_TILE % p->n == 0
+         && p->group_rows % (CK_TILE / p->n) == 0 && p->group_rows * p->n > CK_BLOCK;
+}
+
 static void place_operands(program_plan *p) {
   const value_graph *g = &p->values;
   const ck_program *program = p->program;
@@ -198,9 +206,11 @@ static void place_operands(program_plan *p) {
       const ck_output *output = &program->outputs[o];
       const bool direct = output->reduction == CK_STORE && lies_like_a_block(p, &output->operand)
                           && !overwrites_an_input(p, o);
-      p->output_place[o] = direct ? PLACE_DIRECT : PLACE_BUFFERED;
+      p->output_place[o] = direct                                                 ? PLACE_DIRECT
+                           : output->reduction == CK_SUM && sums_by_tile(p)       ? PLACE_SUMMED
+                                                                                  : PLACE_BUFFERED;
       p->output_together[o] = lies_together(p, &output->operand);
-      buffered += !direct;
+      buffered += p->output_place[o] == PLACE_BUFFERED;
     }
     p->block = buffered == 0 ? CK_BLOCK : least(CK_BLOCK, block_budget / buffered);
     p->block = most(256, p->block / CK_TILE * CK_TILE);
@@ -263,7 +273,8 @@ static void cut_work(program_plan *p) {
     p->span = ceil_div(ceil_div(p->n, p->spans), CK_TILE) * CK_TILE;
     p->spans = ceil_div(p->n, p->span);
   } else {
-    p->span = ceil_div(p->group_rows, p->spans);
+    const int64_t tile_rows = most(1, CK_TILE / p->n);  // a span begins with a tile
+    p->span = ceil_div(ceil_div(p->group_rows, p->spans), tile_rows) * tile_rows;
     p->spans = ceil_div(p->group_rows, p->span);
   }
   p->units = p->groups * p->chunks * p->spans;
@@ -328,7 +339,15 @@ static void make_plan(program_plan *p, const ck_program *program, int replaced) 
   read_uniform_inputs(p);
   evaluate_uniforms(g);
   place_operands(p);
-  compile_steps(g, &p->list);
+  step_operation sums[CK_MAX_OUTPUTS];
+  for (int o = 0; o < program->output_count; o++) {
+    sums[o] = p->output_place[o] != PLACE_SUMMED ? STEP_END
+              : p->n == CK_LANES                 ? STEP_SUM_1
+              : p->n == 2 * CK_LANES             ? STEP_SUM_2
+              : p->n == 4 * CK_LANES             ? STEP_SUM_4
+                                                 : STEP_SUM_8;
+  }
+  compile_steps(g, &p->list, sums);
   cut_work(p);
   estimate(p);
 }

@@ -15,7 +15,7 @@ static inline int64_t worker_floats(const program_plan *p) {
     floats += p->input_place[i] >= PLACE_BUFFERED ? p->block + CK_TILE : p->input_place[i] == PLACE_DIRECT ? CK_TILE : 0;
   }
   for (int o = 0; o < p->program->output_count; o++) {
-    floats += p->output_place[o] >= PLACE_BUFFERED ? p->block + CK_TILE : CK_TILE;
+    floats += p->output_place[o] == PLACE_BUFFERED ? p->block + CK_TILE : CK_TILE;
   }
   return floats + CK_LANES;
 }
@@ -54,7 +54,7 @@ static void start_worker(program_worker *w, const program_plan *p, float *memory
   }
   for (int o = 0; o < g->output_count; o++) {
     w->output_buffers[o] = memory;
-    memory += p->output_place[o] == PLACE_DIRECT ? CK_TILE : p->block + CK_TILE;
+    memory += p->output_place[o] == PLACE_BUFFERED ? p->block + CK_TILE : CK_TILE;
   }
   float **tile_slots = w->slots + g->input_count + g->output_count;
   for (int t = 0; t < p->list.tile_slots; t++) tile_slots[t] = memory + t * CK_TILE;
@@ -91,6 +91,9 @@ static void run_block(program_worker *w, int64_t row, int64_t rows, int64_t colu
     w->slots[g->input_count + o] = p->output_place[o] == PLACE_DIRECT
                                      ? (float *)operand->data + row_offset(p, operand, row) + column
                                      : w->output_buffers[o];
+  }
+  for (int o = 0; o < g->output_count; o++) {
+    if (p->output_place[o] == PLACE_SUMMED) memset(w->slots[p->list.sums[o]], 0, CK_TILE * sizeof(float));
   }
   run_tiles(p->list.steps, g->instructions, w->slots, moving, tiles, CK_TILE);
   if (rest > 0) {
@@ -220,6 +223,8 @@ static void fold_part(program_worker *w, int64_t row, int64_t rows, int64_t from
     if (p->form == PLAN_TRAILING) {
       const float folded = fold_run(reduction, w->output_buffers[o], rows * columns);
       w->totals[o][0] = fold_doubles(reduction, w->totals[o][0], folded);
+    } else if (p->output_place[o] == PLACE_SUMMED) {
+      fold_columns(reduction, w->totals[o] + from, w->slots[p->list.sums[o]], 1, columns);
     } else {
       fold_columns(reduction, w->totals[o] + from, w->output_buffers[o], rows, columns);
     }

@@ -64,6 +64,8 @@
 /// f(immediate, accumulator), and so on.
 typedef enum {
   STEP_END, STEP_LOAD, STEP_SET, STEP_STORE, STEP_CALL,
+  // m += the accumulator, column by column: its eight vectors are rows of one, two, four or eight vectors
+  STEP_SUM_1, STEP_SUM_2, STEP_SUM_4, STEP_SUM_8,
 #define X(name, value) STEP_##name##_A,
   CK_CHEAP_UNARY(X) CK_HEAVY_UNARY(X)
 #undef X
@@ -105,6 +107,7 @@ CK_KEEP void run_tiles(
   const step *steps, const ck_instruction *instructions, float **slots, int moving, int64_t tiles, int64_t count) {
   static const void *const labels[] = {
     &&label_END, &&label_LOAD, &&label_SET, &&label_STORE, &&label_CALL,
+    &&label_SUM_1, &&label_SUM_2, &&label_SUM_4, &&label_SUM_8,
 #define X(name, value) &&label_##name##_A,
     CK_CHEAP_UNARY(X) CK_HEAVY_UNARY(X)
 #undef X
@@ -157,6 +160,30 @@ label_STORE:
 #define E(x, i) vstore(m + i * CK_LANES, x);
   EACH(E)
 #undef E
+  NEXT
+
+#define SUM(i, value) vstore(m + i * CK_LANES, vload(m + i * CK_LANES) + (value));
+label_SUM_1:
+  m = slots[s->m];
+  SUM(0, ((x0 + x1) + (x2 + x3)) + ((x4 + x5) + (x6 + x7)))
+  NEXT
+
+label_SUM_2:
+  m = slots[s->m];
+  SUM(0, (x0 + x2) + (x4 + x6)) SUM(1, (x1 + x3) + (x5 + x7))
+  NEXT
+
+label_SUM_4:
+  m = slots[s->m];
+  SUM(0, x0 + x4) SUM(1, x1 + x5) SUM(2, x2 + x6) SUM(3, x3 + x7)
+  NEXT
+
+label_SUM_8:
+  m = slots[s->m];
+#define E(x, i) SUM(i, x)
+  EACH(E)
+#undef E
+#undef SUM
   NEXT
 
 label_CALL:

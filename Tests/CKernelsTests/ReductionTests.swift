@@ -10,6 +10,10 @@ private let layouts: [([Int], Set<Int>)] = [
   ([33, 9, 17], [0, 1, 2]),
   ([4, 300, 513], [1]), ([4, 1, 300], [1]), ([1, 40], [0]), ([70_000, 2], [0]), ([6, 5, 4, 3], [0, 2]),
   ([6, 5, 4, 3], [1, 3]), ([20, 2000, 3], [1, 2]), ([100, 3, 3], [1, 2]), ([2, 3, 4, 5, 6], [0, 2, 4]),
+  // Rows of whole vectors, several to a tile.
+  ([3000, 4], [0]), ([1040, 8], [0]), ([1000, 16], [0]), ([1001, 16], [0]), ([3, 1024, 16], [1]),
+  ([640, 32], [0]),
+  ([300, 64], [0]), ([200, 128], [0]), ([2, 40, 8, 64], [1, 2]),
 ]
 
 private func fold(_ reduction: ck_reduction, _ a: Double, _ b: Double) -> Double {
@@ -131,12 +135,44 @@ extension Kernels {
       }
     }
 
-    @Test("a sum over a million elements keeps six digits") func accuracy() {
+    @Test("sums of values and squares of which none is kept", arguments: [8, 16, 32, 64, 128])
+    func sumsAlone(columns: Int) {
+      let rows = 1024
+      var numbers = Numbers(seed: 5)
+      let x = numbers.take(rows * columns), shift = numbers.take(columns)
+      forEachInstructionSet { set in
+        let input = Memory(x), shifts = Memory(shift)
+        let results = (0..<3).map { _ in Memory<Float>(repeating: 0, count: columns) }
+        runProgram(
+          dims: [rows, columns], reduced: [0],
+          inputs: [Operand(input, [columns, 1]), Operand(shifts, [0, 1])],
+          instructions: [
+            instruction(CK_SUB, 2, 0, 1), instruction(CK_SQUARE, 3, 2), instruction(CK_MULADD, 4, 3, 2, 0),
+          ],
+          outputs: [2, 3, 4].enumerated().map {
+            Output(operand: Operand(results[$0], [0, 1]), register: $1, reduction: CK_SUM)
+          })
+        for c in 0..<columns {
+          var sums = [0.0, 0, 0]
+          for r in 0..<rows {
+            let value = Double(x[r * columns + c]), difference = value - Double(shift[c])
+            sums[0] += difference
+            sums[1] += difference * difference
+            sums[2] += difference * difference * difference + value
+          }
+          for k in sums.indices {
+            #expect(abs(Double(results[k].pointer[c]) - sums[k]) < 2e-3, "\(set), column \(c), sum \(k)")
+          }
+        }
+      }
+    }
+
+    @Test("a sum over a million elements keeps six digits", arguments: [4, 16, 64, 100])
+    func accuracy(columns: Int) {
       var numbers = Numbers(seed: 1)
       let count = 1_000_000
       let x = numbers.take(count).map { abs($0) + 0.1 }
       let expected = x.reduce(0.0) { $0 + Double($1) }
-      let columns = 4
       forEachInstructionSet { set in
         let input = Memory(x), total = Memory<Float>([0]), sums = Memory<Float>(repeating: 0, count: columns)
         runProgram(
