@@ -7,6 +7,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = "backprop"
@@ -24,7 +25,11 @@ RATIOS = {
     "lstm": [(OURS, None, 0.65)],
     "gru": [(OURS, None, 0.65)],
     "gpt": [(OURS, None, 0.60)],
+    "latency-guide": [(OURS, None, 0.70)],
+    "latency-convnet": [(OURS, None, 0.70)],
 }
+# Names that stand for several.
+GROUPS = {"latency": ["latency-guide", "latency-convnet"]}
 # Benchmarks whose peak memory is at most half of the best peer's.
 HALF_MEMORY = {"convnet", "resnet20", "lstm", "gru", "gpt"}
 # (field, what it is, factor to its unit, limit)
@@ -45,9 +50,12 @@ def last_object(command):
     return None
 
 
-def commands(options):
+def commands(options, folder):
+    """What runs each arm. Ours, which comes first, leaves in the folder what the peers of some need."""
     threads = ["--threads", str(options.threads)] if options.threads else []
     ours, peer = [options.ours, options.bench, "--json"], [sys.executable, str(HERE / "run"), options.bench]
+    if options.bench.startswith("latency"):
+        threads += ["--exchange", folder]
     found = {OURS: ours + threads}
     if options.bench == "seed-mlp" and options.threads != 1:
         found[ONE_THREAD] = ours + ["--threads", "1"]
@@ -58,9 +66,9 @@ def commands(options):
     return found
 
 
-def measure(options):
+def measure(options, folder):
     """One object for each arm: the median of its rounds' medians, the least of all, the largest memory."""
-    to_run, rounds = commands(options), {}
+    to_run, rounds = commands(options, folder), {}
     for number in range(options.rounds):
         # Backwards every other round, so that a machine that grows slower or faster treats all alike.
         for arm in list(to_run)[::-1 if number % 2 else 1]:
@@ -122,7 +130,13 @@ def main():
     parser.add_argument("--arms", type=lambda text: text.split(","), help="only these peers")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    results = measure(options)
+    for options.bench in GROUPS.get(options.bench, [options.bench]):
+        with tempfile.TemporaryDirectory() as folder:
+            compare(options, folder)
+
+
+def compare(options, folder):
+    results = measure(options, folder)
     if options.json:
         for result in results:
             print(json.dumps(result))

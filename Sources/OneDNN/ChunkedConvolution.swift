@@ -33,7 +33,7 @@ package final class ChunkedConvolution: Sendable {
     self.description = description
     imageBytes = description.output.reduce(description.outputChannels * 4, *)
     let size = max(1, Self.chunkBytes / imageBytes)
-    lanes = description.parts(threads: threads).map { part in
+    lanes = description.images(threads: threads).map { part in
       stride(from: part.lowerBound, to: part.upperBound, by: size).map {
         $0..<min($0 + size, part.upperBound)
       }

@@ -74,8 +74,7 @@ package final class Convolution: Sendable {
   }
 
   package let description: Description
-  /// Images of each part; the parts don't depend on each other.
-  let parts: [Range<Int>]
+  let parts: [Part]
   /// The primitive of each part.
   let primitives: [Primitive]
   /// As the primitives see src, dst and their weights.
@@ -115,28 +114,24 @@ package final class Convolution: Sendable {
     bias = description.bias ? try MemoryDescriptor(Layout([description.outputChannels], .float32)) : nil
     let attributes = try PrimitiveAttributes(
       postOperations: description.activation.map { [.eltwise($0)] } ?? [])
-    var made: [Int: (Primitive, MemoryDescriptor, MemoryDescriptor)] = [:]
+    var made: [Description: (Primitive, MemoryDescriptor, MemoryDescriptor)] = [:]
     var weights = any
-    for part in parts where made[part.count] == nil {
+    for part in parts.map(\.description) where made[part] == nil {
       let source = try MemoryDescriptor(
-        Layout(channelsLast: part.count, description.input, description.inputChannels, description.sourceType)
-      )
+        Layout(channelsLast: part.batch, part.input, part.inputChannels, part.sourceType))
       let destination = try MemoryDescriptor(
-        Layout(
-          channelsLast: part.count, description.output, description.outputChannels,
-          description.destinationType))
+        Layout(channelsLast: part.batch, part.output, part.outputChannels, part.destinationType))
       // A second size of parts uses the weights as the first one wants them.
-      let descriptor = try description.primitiveDescriptor(
-        batch: part.count, source: source, weights: weights, bias: bias, destination: destination,
-        attributes: attributes)
+      let descriptor = try part.primitiveDescriptor(
+        source: source, weights: weights, bias: bias, destination: destination, attributes: attributes)
       weights = try descriptor.memory(
         description.direction == .weights ? dnnl_query_diff_weights_md : dnnl_query_weights_md)
-      made[part.count] = (try Primitive(descriptor), source, destination)
+      made[part] = (try Primitive(descriptor), source, destination)
     }
     self.weights = weights
-    primitives = parts.map { made[$0.count]!.0 }
-    sources = parts.map { made[$0.count]!.1 }
-    destinations = parts.map { made[$0.count]!.2 }
+    primitives = parts.map { made[$0.description]!.0 }
+    sources = parts.map { made[$0.description]!.1 }
+    destinations = parts.map { made[$0.description]!.2 }
     let isPlain = weights == plainWeights
     switch description.direction {
     case .forward, .data:
@@ -165,19 +160,6 @@ package final class Convolution: Sendable {
 }
 
 extension Convolution.Description {
-  /// Images are shared out: parts of a primitive each. By weights each part makes a sum of its own, so there are no more
-  /// than there are threads; otherwise twice as many where that costs nothing, so that a thread that is held up
-  /// leaves the others some of its share.
-  func parts(threads: Int) -> [Range<Int>] {
-    let kernelSize = kernel.reduce(1, *) * inputChannels / groups
-    let work = batch * output.reduce(1, *) * outputChannels * kernelSize
-    // Below this the second thread costs more than it saves.
-    guard threads > 1, work >= 1 << 19 else { return [0..<batch] }
-    let wanted = direction != .weights && batch >= 8 * threads ? 2 * threads : threads
-    let count = min(wanted, batch)
-    return (0..<count).map { batch * $0 / count..<batch * ($0 + 1) / count }
-  }
-
   /// [outputs, inputs, kernel…], with the groups in front where there are several.
   func weightsLayout(plain: Bool) -> Layout {
     let inputs = inputChannels / groups
@@ -194,11 +176,10 @@ extension Convolution.Description {
   }
 
   func primitiveDescriptor(
-    batch: Int, source: MemoryDescriptor, weights: MemoryDescriptor, bias: MemoryDescriptor?,
-    destination: MemoryDescriptor,
-    attributes: PrimitiveAttributes
+    source: MemoryDescriptor, weights: MemoryDescriptor, bias: MemoryDescriptor?,
+    destination: MemoryDescriptor, attributes: PrimitiveAttributes
   ) throws(OneDNNError) -> PrimitiveDescriptor {
-    let hint = try hint(batch, source, weights, destination)
+    let hint = try hint(source, weights, destination)
     let numbers = [strides, dilation.map { $0 - 1 }, paddingBefore, paddingAfter].map { $0.map(Int64.init) }
     return try PrimitiveDescriptor("dnnl_convolution_primitive_desc_create", "\(self)") { handle in
       numbers[0].withUnsafeBufferPointer { strides in
@@ -223,7 +204,7 @@ extension Convolution.Description {
   /// The forward convolution that oneDNN wants to see before it makes a gradient's. That of bfloat16 operands differs in
   /// its types: there is none from float32 to bfloat16.
   private func hint(
-    _ batch: Int, _ source: MemoryDescriptor, _ weights: MemoryDescriptor, _ destination: MemoryDescriptor
+    _ source: MemoryDescriptor, _ weights: MemoryDescriptor, _ destination: MemoryDescriptor
   ) throws(OneDNNError) -> (
     source: MemoryDescriptor, weights: MemoryDescriptor, destination: MemoryDescriptor
   ) {

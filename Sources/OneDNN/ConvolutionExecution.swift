@@ -33,15 +33,12 @@ package final class ConvolutionExecution {
       executions.append(
         try reorder.execution(from: weights, to: primitiveWeights(0), scratchpad: reorderScratch, failure))
     }
-    let inputStride = described.input.reduce(described.inputChannels * described.sourceType.size, *)
-    let outputStride = described.output.reduce(
-      described.outputChannels * described.destinationType.size, *)
     var stages: [Execution.Stage] = []
     for (index, part) in convolution.parts.enumerated() {
       stages.append(
         try convolution.stage(
-          index, source: source + part.lowerBound * inputStride, weights: primitiveWeights(index), bias: bias,
-          destination: destination + part.lowerBound * outputStride,
+          index, source: source + part.source, weights: primitiveWeights(index), bias: bias,
+          destination: destination + part.destination,
           scratchpad: scratchpad.map { $0 + scratch.parts[index] }))
     }
     executions.append(Execution(stages, lanes: stages.count, failure: failure))
@@ -68,7 +65,7 @@ package final class ConvolutionExecution {
 }
 
 extension Convolution {
-  /// One part with its arguments: the addresses are those of the part's own images, the weights as the primitive sees
+  /// One part with its arguments: the addresses are those of the part's own images or rows, the weights as the primitive sees
   /// them.
   func stage(
     _ index: Int, source: UnsafeMutableRawPointer, weights: UnsafeMutableRawPointer,

@@ -47,6 +47,7 @@ private func train(_ arguments: String...) throws -> TrainCommand {
 
   @Test("data: a name, a file, standard input") func data() throws {
     #expect(try train("--data", "mnist").data.data == .named(.mnist))
+    #expect(try train("--data", "fashion-mnist").data.data == .named(.fashionMNIST))
     #expect(try train("--data", "./mnist").data.data == .file("./mnist"))
     #expect(try train("--data", "wine.csv").data.data == .file("wine.csv"))
     #expect(try train("--data", "-").data.data == .standardInput)
@@ -121,7 +122,7 @@ private func train(_ arguments: String...) throws -> TrainCommand {
     (["--data", "mnits"], "--data: unknown value 'mnits'; did you mean 'mnist'?"),
     (
       ["--data", "cifar"],
-      "--data: expected digits, mnist, a file, a folder, or - for standard input, got 'cifar'"
+      "--data: expected digits, mnist, fashion-mnist, a file, a folder, or - for standard input, got 'cifar'"
     ),
     (
       ["--label", "0"],

@@ -67,6 +67,9 @@ struct DataSetTests {
     #expect(train.images[0].floats[255] == 1)
     #expect(train.labels.tensor.integers == [9, 8, 7])
     #expect(try MNIST.load(shape: [28, 28, 1], from: folder.path).test.images.shape == [2, 28, 28, 1])
+    let clothes = try FashionMNIST.load(shape: [28, 28, 1], from: folder.path)
+    #expect(clothes.train.images.shape == [3, 28, 28, 1])
+    #expect(clothes.train.labels.tensor.integers.map { FashionMNIST.classNames[$0] }[0] == "ankle boot")
   }
 
   @Test("missing files: the message names the command that fetches them")
@@ -76,6 +79,12 @@ struct DataSetTests {
       message { _ = try MNIST.load(from: folder.path) }
         == "\(folder.path)/train-images-idx3-ubyte: expected MNIST's file, raw or .gz, found neither; fetch it with: "
         + "scripts/fetch-data mnist (in Backprop's repository), or set BACKPROP_DATA to the folder whose mnist/ holds it"
+    )
+    #expect(
+      message { _ = try FashionMNIST.load(from: folder.path) }
+        == "\(folder.path)/train-images-idx3-ubyte: expected Fashion-MNIST's file, raw or .gz, found neither; fetch it with: "
+        + "scripts/fetch-data fashion-mnist (in Backprop's repository), or set BACKPROP_DATA to the folder whose "
+        + "fashion-mnist/ holds it"
     )
   }
 

@@ -158,7 +158,14 @@ import Testing
     let a = Input([4], name: "a"), b = Input([3], name: "b")
     #expect(
       message { _ = try Model(inputs: [a, b], outputs: [Add()([a, b])]) }
-        == "add: the inputs don't fit: input 0 is [1, 4], input 1 is [1, 3]; a Dense or 1 × 1 convolution of 4 on the second makes the last axes alike"
+        == "add: the inputs don't fit: input 0 is [1, 4], input 1 is [1, 3]; a Dense or 1 × 1 convolution of 4 on the second makes the last axes alike; the inputs come from 'a', 'b'"
+    )
+    let (image, flat) = (
+      Conv2D(2, kernelSize: 3, name: "left")(Input([8, 8, 1])), Dense(2, name: "right")(a)
+    )
+    #expect(
+      message { _ = try Model(inputs: [a], outputs: [Concatenate()([image, flat])]) }
+        == "concatenate: the inputs have different ranks: input 0 is [1, 6, 6, 2], input 1 is [1, 2]; Flatten() or Reshape one of them; the inputs come from 'left', 'right'"
     )
     #expect(
       message { _ = try Model(inputs: a, outputs: Add()([Dense(3)(a), b])) }

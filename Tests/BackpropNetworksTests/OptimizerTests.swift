@@ -82,6 +82,18 @@ import Testing
     }
   }
 
+  @Test("a schedule stands where a number could")
+  func schedules() {
+    let adam = Adam(
+      learningRate: .cosineDecay(0.001, decaySteps: 10_000, warmupTarget: 0.01, warmupSteps: 500))
+    #expect(
+      adam.schedule
+        == LearningRateSchedule.cosineDecay(0.001, decaySteps: 10_000, warmupTarget: 0.01, warmupSteps: 500))
+    #expect(
+      abs(SGD(learningRate: .noam(modelSize: 64)).learningRate - 0.125 * 4000.0.squareRoot() / 16_000_000)
+        < 1e-9)
+  }
+
   @Test("an unknown name is answered with the nearest")
   func unknownName() {
     #expect(message { _ = try Optimizer.named("adamm") } == "unknown optimizer 'adamm'; did you mean 'adam'?")

@@ -165,6 +165,30 @@ extension WrongInputs {
       [([8, 5, 12], .float32), ([7, 4], .float32), ([4, 12], .float32)],
       "gru: expected initial states of float32[8, 4], got float32[7, 4]"),
     .init(
+      .attention(.forward(.init(scale: 1))),
+      [([2, 3, 4], .float32), ([2, 5, 4, 8], .float32), ([2, 5, 4, 8], .float32)],
+      "attention: expected query, key and value of one floating-point dtype and of shape [batch, time, heads, dim], got float32[2, 3, 4], float32[2, 5, 4, 8] and float32[2, 5, 4, 8]"
+    ),
+    .init(
+      .attention(.forward(.init(scale: 1))),
+      [([2, 3, 4, 8], .float32), ([2, 5, 3, 8], .float32), ([2, 5, 3, 8], .float32)],
+      "attention: the inputs don't fit: query [2, 3, 4, 8], key [2, 5, 3, 8], value [2, 5, 3, 8]; expected one batch size, query and key of one dim, key and value of one time of at least one step, and heads of the query that are a multiple of the others'"
+    ),
+    .init(
+      .attention(.forward(.init(scale: 1, hasMask: true))),
+      [
+        ([2, 3, 4, 8], .float32), ([2, 5, 4, 8], .float32), ([2, 5, 4, 6], .float32), ([2, 1, 3, 4], .bool),
+      ],
+      "attention: expected a mask that stretches to bool[2, 4, 3, 5], got bool[2, 1, 3, 4]"),
+    .init(
+      .attention(.gradient(.init(scale: 1), ofLogarithms: false)),
+      [
+        ([2, 3, 4, 8], .float32), ([2, 5, 4, 8], .float32), ([2, 5, 4, 6], .float32),
+        ([2, 3, 4, 6], .float32), ([2, 4, 3], .float32), ([2, 3, 4, 8], .float32),
+      ],
+      "attentionGradient: expected [float32[2, 3, 4, 6], float32[2, 4, 3], float32[2, 3, 4, 6]] after the inputs, got [float32[2, 3, 4, 6], float32[2, 4, 3], float32[2, 3, 4, 8]]"
+    ),
+    .init(
       .recurrent(.forward(.init(.simple))),
       [([8, 5, 4], .float32), ([8, 4], .float32), ([4, 5], .float32)],
       "simple recurrence: expected a recurrent kernel of shape [units, 1 · units], got float32[4, 5]"),

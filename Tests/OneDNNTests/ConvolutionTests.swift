@@ -75,6 +75,13 @@ struct ConvolutionTests {
     .init(4, [5, 5], 16, 16, kernel: [1, 1], strides: [2, 2]),
     // Enough work to be shared, in parts of two sizes.
     .init(7, [16, 16], 16, 16, kernel: [3, 3], before: [1, 1], after: [1, 1]),
+    // One image, in bands of its rows.
+    .init(1, [17, 16], 16, 32, kernel: [3, 3], before: [1, 1], after: [1, 1]),
+    .init(
+      1, [41, 16], 24, 40, kernel: [3, 2], strides: [2, 1], dilation: [2, 1], before: [3, 0], after: [1, 2]),
+    .init(1, [900], 16, 48, kernel: [4]),
+    // The second band would be nothing but padding.
+    .init(1, [4, 32], 64, 32, kernel: [2, 2], before: [0, 0], after: [12, 0]),
   ]
 
   @Test("all three products, on one thread and on two", arguments: cases)
@@ -99,6 +106,7 @@ struct ConvolutionTests {
         case .weights: expected[w] += Double(source[s] * destination[d])
         }
       }
+      var ofOneThread: [Float] = []
       for threads in [1, 2] {
         let made = try Convolution.primitive(for: description, threads: threads)
         let buffers = [Buffer(source, .float32), Buffer(weights, .float32), Buffer(destination, .float32)]
@@ -112,6 +120,9 @@ struct ConvolutionTests {
         let result = buffers[direction == .forward ? 2 : direction == .data ? 0 : 1].floats(expected.count)
         let worst = zip(result, expected).map { abs(Double($0) - $1) }.max() ?? 0
         #expect(worst <= 1e-3, "\(direction) on \(threads): \(made.implementation)")
+        if threads == 1 { ofOneThread = result }
+        // By weights each thread has a sum of its own.
+        if direction != .weights { #expect(result == ofOneThread, "\(direction): \(made.implementation)") }
       }
     }
   }

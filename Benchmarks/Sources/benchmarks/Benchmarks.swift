@@ -18,6 +18,12 @@ enum Benchmark: String, CaseIterable {
   case coldStartOnce = "coldstart-once"
   /// Test accuracies of the guide's program over seeds 0–9.
   case seeds
+  /// Test accuracies of convolutional networks on MNIST and Fashion-MNIST.
+  case accuracy
+  /// `predict` of one sample: both of the next two.
+  case latency
+  case latencyGuide = "latency-guide"
+  case latencyConvnet = "latency-convnet"
 
   func run(_ options: Options) throws {
     switch self {
@@ -46,6 +52,11 @@ enum Benchmark: String, CaseIterable {
     case .coldStart: try coldStart(options).show(asJSON: options.json)
     case .coldStartOnce: try coldStartOnce()
     case .seeds: try seeds()
+    case .accuracy: try Accuracy.run()
+    case .latency:
+      for benchmark in [Self.latencyGuide, .latencyConvnet] { try benchmark.run(options) }
+    case .latencyGuide: try latency(.guide, options).show(asJSON: options.json)
+    case .latencyConvnet: try latency(.convnet, options).show(asJSON: options.json)
     }
   }
 
@@ -169,7 +180,7 @@ enum Benchmark: String, CaseIterable {
   }
 }
 
-private struct Failure: Error, CustomStringConvertible {
+struct Failure: Error, CustomStringConvertible {
   let text: String
   var description: String { text }
 }

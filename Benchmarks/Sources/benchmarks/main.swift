@@ -4,12 +4,15 @@ import Foundation
 struct Options {
   var json = false
   var profile = false
+  /// A folder where weights, inputs and answers are left for the peers.
+  var exchange: String?
 }
 
 func usage(_ problem: String) -> Never {
   let names = Benchmark.allCases.map(\.rawValue).joined(separator: " | ")
   FileHandle.standardError.write(
-    Data("\(problem)\nusage: benchmarks \(names) [--json] [--profile] [--threads N]\n".utf8))
+    Data(
+      "\(problem)\nusage: benchmarks \(names) [--json] [--profile] [--threads N] [--exchange FOLDER]\n".utf8))
   exit(2)
 }
 
@@ -20,6 +23,9 @@ while let argument = arguments.next() {
   switch argument {
   case "--json": options.json = true
   case "--profile": options.profile = true
+  case "--exchange":
+    guard let folder = arguments.next() else { usage("--exchange needs a folder") }
+    options.exchange = folder
   case "--threads":
     guard let count = arguments.next().flatMap(Int.init), count > 0 else {
       usage("--threads needs a number above 0")

@@ -4,11 +4,13 @@ import Foundation
 /// The data sets that have names.
 enum NamedDataSet: String, CaseIterable, ArgumentValue {
   case digits, mnist
+  case fashionMNIST = "fashion-mnist"
 
   func load() throws -> (train: LabelledData, test: LabelledData) {
     switch self {
     case .digits: try Digits.load()
     case .mnist: try MNIST.load()
+    case .fashionMNIST: try FashionMNIST.load()
     }
   }
 
@@ -17,6 +19,7 @@ enum NamedDataSet: String, CaseIterable, ArgumentValue {
     switch self {
     case .digits: "1,797 handwritten digits of 8x8 pixels, carried by the program"
     case .mnist: "70,000 handwritten digits of 28x28 pixels, fetched by scripts/fetch-data mnist"
+    case .fashionMNIST: "70,000 clothes of 28x28 pixels, fetched by scripts/fetch-data fashion-mnist"
     }
   }
 }

@@ -46,6 +46,7 @@ open class Layer: @unchecked Sendable {
   public init(name: String? = nil, trainable: Bool = true, dtype: DTypePolicy = .default) {
     state = Mutex(State(name: name, isNamed: name != nil, trainable: trainable))
     dtypePolicy = dtype
+    LayerStructure.noteChange()
   }
 
   // MARK: What a layer defines
@@ -175,12 +176,15 @@ open class Layer: @unchecked Sendable {
       value, name: name, path: "\(path)/\(name)", initializer: initializer, regularizer: regularizer,
       constraint: constraint, trainable: trainable,
       isProvisional: SymbolicCall.isActive && WeightBudget.current == nil, adjusting: adjusting)
-    state.withLock { $0.weights.append(weight) }
+    keep(weight)
     return weight
   }
 
   /// Counts another layer's weight among this layer's own.
-  final func keep(_ weight: Weight) { state.withLock { $0.weights.append(weight) } }
+  final func keep(_ weight: Weight) {
+    state.withLock { $0.weights.append(weight) }
+    LayerStructure.noteChange()
+  }
 
   /// Layers in stored properties, arrays of them included, in the order of the properties.
   open var sublayers: [Layer] {
@@ -303,6 +307,7 @@ open class Layer: @unchecked Sendable {
     get { state.withLock { $0.trainable } }
     set {
       state.withLock { $0.trainable = newValue }
+      LayerStructure.noteChange()
       for layer in sublayers { layer.trainable = newValue }
     }
   }
@@ -340,6 +345,10 @@ open class Layer: @unchecked Sendable {
   /// - Throws: ``ModelError`` naming the layer when they don't fit.
   public final func prepare(_ inputs: [Shape], random: RandomGenerator? = nil) throws {
     if state.withLock({ $0.checkedInputs.contains(inputs) }) { return }
+    // The library's layers look at the batch axis before they look at anything else.
+    if self is any ConfigurableLayer, inputs.contains([]) {
+      throw ModelError(.shape, at: path, "expected inputs with an axis for the batch, got shape []")
+    }
     if !isBuilt {
       if let random { state.withLock { $0.random = random } }
       nameSublayers()

@@ -34,7 +34,10 @@ public final class Weight: Sendable, CustomStringConvertible {
   /// Whether training changes it, as long as its layer is trainable too.
   public var trainable: Bool {
     get { state.withLock { $0.trainable } }
-    set { state.withLock { $0.trainable = newValue } }
+    set {
+      state.withLock { $0.trainable = newValue }
+      LayerStructure.noteChange()
+    }
   }
 
   /// Keras' path: `sequential/dense/kernel`.

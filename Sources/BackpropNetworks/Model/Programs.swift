@@ -37,7 +37,9 @@ final class ProgramCache: @unchecked Sendable {
 
   private static let capacity = 16
   private var programs: [(key: Key, program: Program)] = []
-  private var signature: [ObjectIdentifier] = []
+  private var structure: [LayerStructure] = []
+  /// ``LayerStructure/changes`` when the structure was looked at last; nil: look at each call.
+  private var checkedAt: Int?
 
   private var outputs: (inputs: [TensorType], types: [TensorType])?
 
@@ -54,10 +56,14 @@ final class ProgramCache: @unchecked Sendable {
     return types
   }
 
-  /// Forgets everything when what is trained has changed since the last call.
-  func validate(_ signature: [ObjectIdentifier]) {
-    if signature != self.signature { removeAll() }
-    self.signature = signature
+  /// Forgets everything when the model's layers, their weights or what is trained have changed since the last call.
+  func validate(_ model: Model) {
+    let changes = LayerStructure.changes
+    if checkedAt == changes { return }
+    let structure = LayerStructure.all(of: model)
+    if structure != self.structure { removeAll() }
+    self.structure = structure
+    checkedAt = structure.allSatisfy(\.isFixed) ? changes : nil
   }
 
   func program(_ key: Key, name: String, _ body: ([Tensor]) -> [Tensor]) -> Program {
@@ -82,19 +88,7 @@ final class ProgramCache: @unchecked Sendable {
 
 extension Model {
   /// Forgets programs that were recorded when other weights were trained.
-  func validatePrograms() {
-    programs.validate(
-      trainableWeights.map { ObjectIdentifier($0) } + weights.map { ObjectIdentifier($0) }
-        + frozenLayers.map { ObjectIdentifier($0) })
-  }
-
-  /// Layers that aren't trained: with running statistics they compute otherwise, whether they have trained weights or not.
-  private var frozenLayers: [Layer] {
-    func frozen(_ layer: Layer) -> [Layer] {
-      (layer.trainable ? [] : [layer]) + layer.sublayers.flatMap(frozen)
-    }
-    return frozen(self)
-  }
+  func validatePrograms() { programs.validate(self) }
 
   /// The compiled training step, to look at its kernels and its plan; nil before `fit`.
   package var trainingProgram: Program? { programs.largest(.train) }

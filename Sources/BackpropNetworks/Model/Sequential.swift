@@ -33,7 +33,7 @@ public final class Sequential: Model, @unchecked Sendable {
   public override var layers: [Layer] { stack.filter { !($0 is Input) } }
 
   override func layers(atInput position: Int) -> [Layer] {
-    guard position == 0, let first = layers.first else { return [] }
+    guard position == 0, let first = stack.first(where: { !($0 is Input) }) else { return [] }
     return (first as? Model)?.layers(atInput: 0) ?? [first]
   }
 

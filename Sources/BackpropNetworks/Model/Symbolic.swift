@@ -153,7 +153,11 @@ extension Layer {
       return LayerCall(
         self, inputs, takesList: takesList, options: options, outputs: outputs, others: others)
     } catch {
-      let failure = error as? ModelError ?? ModelError(.shape, at: path, "\(error)")
+      var failure = error as? ModelError ?? ModelError(.shape, at: path, "\(error)")
+      if failure.kind == .shape, inputs.count > 1 {
+        let branches = inputs.map { "'\($0.call.layer.name)'" }.joined(separator: ", ")
+        failure = ModelError(.shape, at: failure.path, "\(failure.message); the inputs come from \(branches)")
+      }
       return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
     }
   }

@@ -42,6 +42,15 @@ extension LearningRateSchedule {
     return rate
   }
 
+  /// How ``oneCycle(_:totalSteps:warmupShare:annealing:initialDivisor:finalDivisor:threePhases:file:line:)`` goes from one
+  /// rate to the next.
+  public enum Annealing: String, Sendable {
+    case cosine = "cos"
+    case linear
+  }
+}
+
+extension LearningRateConvertible where Self == LearningRateSchedule {
   /// From `initial` to `target` along a line in `steps`, then `after`, whose steps count from there, or `target` for
   /// good (Goyal et al., 2017).
   public static func linearWarmup(
@@ -69,13 +78,6 @@ extension LearningRateSchedule {
     return LearningRateSchedule(.noam, config)
   }
 
-  /// How ``oneCycle(_:totalSteps:warmupShare:annealing:initialDivisor:finalDivisor:threePhases:file:line:)`` goes from one
-  /// rate to the next.
-  public enum Annealing: String, Sendable {
-    case cosine = "cos"
-    case linear
-  }
-
   /// Up to `highest` and down to almost nothing in `totalSteps` (Smith and Topin, 2017), with PyTorch's defaults.
   ///
   /// - Parameters:
@@ -83,7 +85,8 @@ extension LearningRateSchedule {
   ///   - initialDivisor: the first rate is `highest` over this, the last that over `finalDivisor`.
   ///   - threePhases: go back to the first rate in as many steps as it took to rise, then on to the last.
   public static func oneCycle(
-    _ highest: Double, totalSteps: Int, warmupShare: Double = 0.3, annealing: Annealing = .cosine,
+    _ highest: Double, totalSteps: Int, warmupShare: Double = 0.3,
+    annealing: LearningRateSchedule.Annealing = .cosine,
     initialDivisor: Double = 25, finalDivisor: Double = 1e4, threePhases: Bool = false,
     file: StaticString = #fileID, line: UInt = #line
   ) -> LearningRateSchedule {

@@ -144,7 +144,8 @@ public struct LearningRateSchedule: KerasForm {
   }
 }
 
-extension LearningRateSchedule {
+// Of the protocol, so that `.cosineDecay(…)` can stand where a number could, too.
+extension LearningRateConvertible where Self == LearningRateSchedule {
   /// `initial` · `decayRate`^(step / `decaySteps`); with `staircase` the exponent is a whole number.
   public static func exponentialDecay(
     _ initial: Double, decaySteps: Int, decayRate: Double, staircase: Bool = false

@@ -56,4 +56,14 @@ record(L.Permute((1,)), floats(2, 3))
 record(L.RepeatVector(3), floats(2, 4))
 record(L.RepeatVector(1), floats(3, 2))
 record(L.RepeatVector(2), floats(1, 5), training=True)
+
+
+def as_model(layer, inputs, **arguments):
+    """What an input layer gives, which Keras lets nobody call: that of a model that ends where it begins."""
+    return keras.Model(layer.output, layer.output)(inputs[0], **arguments)
+
+
+record(L.InputLayer(shape=(3,)), floats(2, 3), call=as_model)
+record(L.InputLayer(shape=(None, 4), name="steps"), floats(2, 5, 4), call=as_model)
+record(L.InputLayer(shape=(2, 3, 2)), floats(3, 2, 3, 2), call=as_model, training=True)
 fixture.write()
