@@ -26,6 +26,7 @@
 #include "copies.h"
 #include "gathers.h"
 #include "rows.h"
+#include "normalise.h"
 #include "pooling.h"
 #include "random.h"
 #include "matmul.h"

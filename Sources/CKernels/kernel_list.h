@@ -19,6 +19,8 @@
   K(ck_log_softmax_run)                                                                                            \
   K(ck_softmax_gradient_run)                                                                                       \
   K(ck_log_softmax_gradient_run)                                                                                   \
+  K(ck_normalise_run)                                                                                              \
+  K(ck_normalise_gradient_run)                                                                                     \
   K(ck_sparse_crossentropy_run)                                                                                    \
   K(ck_sparse_crossentropy_gradient_run)                                                                           \
   K(ck_arg_extreme_run)                                                                                            \

@@ -79,4 +79,14 @@ import Testing
     #expect(loss(a, b.expanded(axis: 1)).item() == loss(a.expanded(axis: 1), b.expanded(axis: 1)).item())
     #expect(abs(loss(a, b.expanded(axis: 1)).item() - 5.0 / 3) < 1e-6)
   }
+
+  @Test("a row of zeros has a cosine of 0 with anything, and Keras' gradient")
+  func cosineOfNothing() {
+    let labels = Tensor.ones([2, 3])
+    let (value, gradients) = valueAndGradient(at: [Tensor.zeros([2, 3])]) {
+      Loss.cosineSimilarity(labels, $0[0]) * 2
+    }
+    #expect(value.item() == 0)
+    for g in gradients[0].floats { #expect(abs(g / -5.7735025e6 - 1) < 1e-5) }
+  }
 }

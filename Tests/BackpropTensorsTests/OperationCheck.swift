@@ -164,6 +164,7 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
     return [outputs[0].abs() + absolute[0].max(axes: [-1]), outputs[1]]
   case .normalisation(.sparseCrossentropyGradient):
     return [(absolute[0] + 1) * absolute[2].expanded(axis: -1)]
+  case .layerNormalisation(let operation): return normalisationMagnitudes(operation, inputs)
   case .attention(.forward(let options)):
     let sums = apply(
       .attention(.forward(options)), [inputs[0], inputs[1], absolute[2]] + inputs.dropFirst(3))
@@ -181,6 +182,27 @@ func magnitudes(_ sample: Sample, _ inputs: [Tensor], _ outputs: [Tensor]) -> [T
   }
 }
 
+private func normalisationMagnitudes(_ operation: LayerNormalisationOperation, _ inputs: [Tensor]) -> [Tensor]
+{
+  func mean(_ x: Tensor) -> Tensor { x.mean(axes: [-1], keepDims: true) }
+  func scaled(_ options: LayerNormalisationOptions) -> (terms: Tensor, inverse: Tensor) {
+    let x = inputs[0]
+    let distance = options.isCentred ? x - mean(x) : x
+    let inverse = (mean(distance.squared()) + options.epsilon).rsqrt()
+    return ((options.isCentred ? x.abs() + mean(x.abs()) : x.abs()) * inverse, inverse)
+  }
+  switch operation {
+  case .forward(let options): return [scaled(options).terms * inputs[1].abs() + inputs[2].abs()]
+  case .gradient(let options):
+    let (terms, inverse) = scaled(options)
+    let g = inputs[2].abs()
+    let products = g * inputs[1].abs()
+    let rows = Array(0..<g.rank - 1)
+    func sum(_ x: Tensor) -> Tensor { rows.isEmpty ? x : x.sum(axes: rows) }
+    return [inverse * (products + mean(products) + terms * mean(products * terms)), sum(g * terms), sum(g)]
+  }
+}
+
 /// What the difference between a compiled result and the eager one is measured by.
 func compiledScale(_ sample: Sample, _ eager: Tensor) -> Tensor {
   switch sample.operation {
@@ -188,6 +210,8 @@ func compiledScale(_ sample: Sample, _ eager: Tensor) -> Tensor {
   case .recurrent where eager.count > 0: eager.abs() + eager.abs().max() * 10
   // The same over the keys.
   case .attention where eager.count > 0: eager.abs() + eager.abs().max()
+  // The same over the rows; a row without variance cancels terms of g / √ε, about 30 here.
+  case .layerNormalisation(.gradient) where eager.count > 0: eager.abs() + eager.abs().max() + 30
   default: eager.abs() + 1e-3
   }
 }

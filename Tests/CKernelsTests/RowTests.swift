@@ -178,5 +178,65 @@ extension Kernels {
         }
       }
     }
+
+    @Test("layer normalisation and its gradient", arguments: shapes, [true, false])
+    func normalisation(shape: (Int, Int), isCentred: Bool) {
+      let (rows, width) = shape
+      var numbers = Numbers(seed: 4)
+      let x = numbers.take(rows * width).map { $0 + 2 }, g = numbers.take(rows * width)
+      let gamma = numbers.take(width), beta = numbers.take(width)
+      var y = [Double](), dx = [Double]()
+      var dgamma = Array(repeating: 0.0, count: width), dbeta = dgamma, magnitudes = dgamma
+      for r in 0..<rows {
+        let row = (r * width..<(r + 1) * width).map { Double(x[$0]) }
+        let mean = isCentred ? row.reduce(0, +) / Double(width) : 0
+        let inverse =
+          1 / (row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(width) + 1e-3).squareRoot()
+        let scaled = row.map { ($0 - mean) * inverse }
+        let gradients = (0..<width).map { Double(g[r * width + $0]) * Double(gamma[$0]) }
+        let shift = isCentred ? gradients.reduce(0, +) / Double(width) : 0
+        let slope = zip(gradients, scaled).reduce(0) { $0 + $1.0 * $1.1 } / Double(width)
+        for k in 0..<width {
+          y.append(scaled[k] * Double(gamma[k]) + Double(beta[k]))
+          dx.append(inverse * (gradients[k] - shift - scaled[k] * slope))
+          dgamma[k] += Double(g[r * width + k]) * scaled[k]
+          dbeta[k] += Double(g[r * width + k])
+          magnitudes[k] += abs(Double(g[r * width + k]) * scaled[k])
+        }
+      }
+      forEachInstructionSet { set in
+        let (one, two) = onOneAndTwoThreads {
+          let src = Memory(x), weights = [gamma, beta].map { Memory($0) }, gradient = Memory(g)
+          let dst = Memory<Float>(repeating: 0, count: x.count)
+          var forward = ck_normalise(
+            dst: dst.pointer, src: src.pointer, gamma: weights[0].pointer, beta: weights[1].pointer,
+            rows: Int64(rows),
+            width: Int64(width), epsilon: 1e-3, centred: isCentred)
+          ck_normalise_run(&forward)
+          let scratch = Int(ck_normalise_scratch_bytes(Int64(rows), Int64(width))) / 4
+          let sums = Memory<Float>(repeating: .nan, count: scratch)
+          let results = [width, width].map { Memory<Float>(repeating: .nan, count: $0) }
+          // Over the very memory of g.
+          var backward = ck_normalise_gradient(
+            dx: gradient.pointer, dgamma: results[0].pointer, dbeta: results[1].pointer, src: src.pointer,
+            gamma: weights[0].pointer, g: gradient.pointer, sums: sums.pointer, rows: Int64(rows),
+            width: Int64(width),
+            epsilon: 1e-3, centred: isCentred)
+          ck_normalise_gradient_run(&backward)
+          keep(src, weights[0], weights[1])
+          #expect(dst.isIntact && gradient.isIntact && sums.isIntact && results.allSatisfy { $0.isIntact })
+          return [dst.values, gradient.values] + results.map(\.values)
+        }
+        #expect(one == two)
+        for i in y.indices {
+          #expect(abs(Double(one[0][i]) - y[i]) < 1e-5, "\(set), y \(i)")
+          #expect(abs(Double(one[1][i]) - dx[i]) < 2e-5 * max(1, abs(dx[i])), "\(set), dx \(i)")
+        }
+        for k in 0..<width {
+          #expect(abs(Double(one[2][k]) - dgamma[k]) < 1e-5 * (1 + magnitudes[k]), "\(set), dgamma \(k)")
+          #expect(abs(Double(one[3][k]) - dbeta[k]) < 1e-5 * Double(rows + 1), "\(set), dbeta \(k)")
+        }
+      }
+    }
   }
 }

@@ -96,10 +96,9 @@ private func huberValues(_ labels: Tensor, _ predictions: Tensor, _ delta: Doubl
   return values.mean(axes: [-1])
 }
 
-/// x / ‖x‖ along an axis, as Keras does it: a row of zeros stays one.
+/// x / ‖x‖ along an axis, as Keras does it: a row of zeros stays one, its gradient finite.
 func normalized(_ x: Tensor, _ axis: Int) -> Tensor {
-  let norm = x.squared().sum(axes: [axis], keepDims: true)
-  return x * norm.rsqrt().minimum(1 / fuzz)
+  x * x.squared().sum(axes: [axis], keepDims: true).maximum(fuzz * fuzz).rsqrt()
 }
 
 /// max(1 − t · p, 0). Labels that are all 0 or 1 are taken for −1 and 1.

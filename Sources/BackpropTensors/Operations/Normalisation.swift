@@ -186,7 +186,7 @@ package enum NormalisationOperation: Int, CaseIterable, SampledFamily {
   }
 }
 
-private func floatRows(_ type: TensorType, _ name: String) throws(OperationError) -> TensorType {
+func floatRows(_ type: TensorType, _ name: String) throws(OperationError) -> TensorType {
   guard type.shape.rank > 0, type.dtype.isFloatingPoint else {
     throw OperationError("\(name): expected floating-point elements with at least one axis, got \(type)")
   }
@@ -194,7 +194,7 @@ private func floatRows(_ type: TensorType, _ name: String) throws(OperationError
 }
 
 /// A float32 buffer as rows along its last axis.
-private func rowsOfFloats(_ buffer: Buffer) -> (UnsafeMutablePointer<Float>, rows: Int64, width: Int64)? {
+func rowsOfFloats(_ buffer: Buffer) -> (UnsafeMutablePointer<Float>, rows: Int64, width: Int64)? {
   guard buffer.dtype == .float32 else { return nil }
   let width = buffer.shape.dimensions.last ?? 1
   let rows = width == 0 ? 0 : buffer.count / width

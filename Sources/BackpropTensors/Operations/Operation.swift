@@ -15,6 +15,7 @@ package enum Operation: Hashable, Sendable {
   case pooling(PoolingOperation)
   case attention(AttentionOperation)
   case normalisation(NormalisationOperation)
+  case layerNormalisation(LayerNormalisationOperation)
   case recurrent(RecurrentOperation)
   case indexing(IndexingOperation)
   case ordering(OrderingOperation)
@@ -43,6 +44,7 @@ package enum Operation: Hashable, Sendable {
     case .pooling(let operation): operation.rule
     case .attention(let operation): operation.rule
     case .normalisation(let operation): operation.rule
+    case .layerNormalisation(let operation): operation.rule
     case .recurrent(let operation): operation.rule
     case .indexing(let operation): operation.rule
     case .ordering(let operation): operation.rule
@@ -69,6 +71,7 @@ package enum Operation: Hashable, Sendable {
     case .pooling(let operation): operation
     case .attention(let operation): operation
     case .normalisation(let operation): operation
+    case .layerNormalisation(let operation): operation
     case .recurrent(let operation): operation
     case .indexing(let operation): operation
     case .ordering(let operation): operation
@@ -86,7 +89,8 @@ package enum Operation: Hashable, Sendable {
     UnaryOperation.self, BinaryOperation.self, ComparisonOperation.self, SelectionOperation.self,
     ConversionOperation.self, ReductionOperation.self, MovementOperation.self, ContractionOperation.self,
     ConvolutionOperation.self, PoolingOperation.self, AttentionOperation.self,
-    NormalisationOperation.self, RecurrentOperation.self, IndexingOperation.self, OrderingOperation.self,
+    NormalisationOperation.self, LayerNormalisationOperation.self, RecurrentOperation.self,
+    IndexingOperation.self, OrderingOperation.self,
     CumulativeOperation.self,
     SamplingOperation.self,
   ]

@@ -205,6 +205,30 @@ typedef struct {
 void ck_softmax_gradient_run(void *context);
 void ck_log_softmax_gradient_run(void *context);
 
+/// dst = (src − mean) / √(variance + epsilon) · gamma + beta, mean and variance being of each row; not `centred`: the
+/// mean is taken for 0. dst may be src.
+typedef struct {
+  float *dst; const float *src, *gamma, *beta;
+  int64_t rows, width;
+  float epsilon;
+  bool centred;
+} ck_normalise;
+void ck_normalise_run(void *context);
+
+/// From the same, and g, the gradient of dst, to those of src, gamma and beta. dx may be src or g.
+typedef struct {
+  float *dx, *dgamma, *dbeta; const float *src, *gamma, *g;
+  float *sums;  // `ck_normalise_scratch_bytes` of working memory
+  int64_t rows, width;
+  float epsilon;
+  bool centred;
+} ck_normalise_gradient;
+void ck_normalise_gradient_run(void *context);
+enum { CK_NORMALISE_STRETCH = 64 };  // rows whose parts of dgamma and dbeta are added up together
+static inline int64_t ck_normalise_scratch_bytes(int64_t rows, int64_t width) {
+  return (rows + CK_NORMALISE_STRETCH - 1) / CK_NORMALISE_STRETCH * 2 * width * (int64_t)sizeof(float);
+}
+
 /// loss[i] = logsumexp(logits[i, :]) − logits[i, label[i]], and probabilities = softmax(logits), kept for the
 /// backward pass. Labels of any integer dtype or float32; outside 0 ..< width: loss is NaN, the row's probabilities too.
 typedef struct {

@@ -76,9 +76,7 @@ public final class Dot: Merge, ConfigurableLayer, @unchecked Sendable {
   }
 
   private func prepared(_ x: Tensor, _ axis: Int) -> Tensor {
-    guard configuration.normalize else { return x }
-    // Keras divides by no less than 1e-7.
-    return x * x.squared().sum(axes: [axis], keepDims: true).maximum(1e-14).rsqrt()
+    configuration.normalize ? normalized(x, axis) : x
   }
 
   /// With the axis last.

@@ -72,6 +72,9 @@ public final class LayerNormalization: Layer, ConfigurableLayer, @unchecked Send
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
     let positions = axes.positions
+    if positions == [x.rank - 1], x.dtype == dtype, configuration.rmsScaling != true {
+      return x.layerNormalised(gamma: gamma?.value, beta: beta?.value, epsilon: configuration.epsilon)
+    }
     let mean = x.mean(axes: positions, keepDims: true)
     let distance = x - mean
     let inverse = (distance.squared().mean(axes: positions, keepDims: true) + configuration.epsilon).rsqrt()

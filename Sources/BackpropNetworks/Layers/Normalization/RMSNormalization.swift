@@ -37,6 +37,10 @@ public final class RMSNormalization: Layer, ConfigurableLayer, @unchecked Sendab
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
+    if axes.positions == [x.rank - 1], x.dtype == dtype {
+      return x.layerNormalised(
+        gamma: scale.value, beta: nil, epsilon: configuration.epsilon, isCentred: false)
+    }
     let square = x.squared().mean(axes: axes.positions, keepDims: true)
     return x * (square + configuration.epsilon).rsqrt() * axes.spread(scale.value, over: x)
   }
