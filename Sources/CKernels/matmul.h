@@ -96,6 +96,32 @@ CK_KEEP void run_tile(const tile_job *t, int64_t rows) {
   }
 }
 
+/// A single row, with as few columns as `t` says: b is read as it lies, since packing its last columns would cost more
+/// than multiplying by them. Four sums in turn, so that none waits for the one before it.
+CK_KEEP void run_row(const tile_job *t) {
+  const int64_t first = least(t->columns, CK_LANES), second = most(t->columns - CK_LANES, 0);
+  vf sums[4][2] = {0};
+  int64_t j = 0;
+#define CK_MULTIPLY_ROW(sum)                                                                                        \
+  do {                                                                                                             \
+    const float *b = t->b + j * t->b_step;                                                                         \
+    const vf x = vset(t->a[j * t->a_k]);                                                                           \
+    sum[0] = vmuladd(x, load_lanes(b, first), sum[0]);                                                             \
+    if (second > 0) sum[1] = vmuladd(x, load_lanes(b + CK_LANES, second), sum[1]);                                 \
+    j++;                                                                                                           \
+  } while (0)
+  while (j + 4 <= t->k) {
+    CK_MULTIPLY_ROW(sums[0]);
+    CK_MULTIPLY_ROW(sums[1]);
+    CK_MULTIPLY_ROW(sums[2]);
+    CK_MULTIPLY_ROW(sums[3]);
+  }
+  while (j < t->k) CK_MULTIPLY_ROW(sums[0]);
+#undef CK_MULTIPLY_ROW
+  for (int v = 0; v < 2; v++) sums[0][v] = (sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v]);
+  store_tile(sums, 1, 2, t->c, t->c_step, t->bias, t->relu, t->columns);
+}
+
 // MARK: Packing b
 
 #if CK_HAS_AVX512
@@ -162,8 +188,11 @@ typedef struct {
   int64_t step;
 } panel;
 
+/// Whether c is one row that reads b where it lies (`run_row`).
+static bool is_row(const ck_matmul *p) { return p->m == 1 && !p->transpose_b; }
+
 static panel panel_of(const ck_matmul *p, int64_t index) {
-  const int64_t whole = p->n / CK_MATMUL_COLUMNS;
+  const int64_t whole = is_row(p) ? INT64_MAX : p->n / CK_MATMUL_COLUMNS;
   if (p->transpose_b) return (panel){p->packed + index * p->k * CK_MATMUL_COLUMNS, CK_MATMUL_COLUMNS};
   if (index == whole) return (panel){p->packed, CK_MATMUL_COLUMNS};
   return (panel){p->b + index * CK_MATMUL_COLUMNS, p->n};
@@ -172,7 +201,7 @@ static panel panel_of(const ck_matmul *p, int64_t index) {
 static inline int64_t panel_count(int64_t n) { return ceil_div(n, CK_MATMUL_COLUMNS); }
 
 static void pack_panel(const ck_matmul *p, int64_t index) {
-  if (!p->transpose_b && index < p->n / CK_MATMUL_COLUMNS) return;
+  if (is_row(p) || (!p->transpose_b && index < p->n / CK_MATMUL_COLUMNS)) return;
   const int64_t first = index * CK_MATMUL_COLUMNS;
   float *packed = p->transpose_b ? p->packed + index * p->k * CK_MATMUL_COLUMNS : p->packed;
   pack_columns(packed, p, first, least(CK_MATMUL_COLUMNS, p->n - first));
@@ -216,6 +245,12 @@ static void multiply_rows(
     .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
     .c_step = c_step, .k = k.last - k.first, .a_row = a.row_step, .a_k = a.k_step,
     .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = finish && p->relu};
+  if (is_row(p)) {
+    t.a = a.data + k.first * t.a_k;
+    t.c = c;
+    run_row(&t);
+    return;
+  }
   for (int64_t row = first; row < last; row += CK_MATMUL_ROWS) {
     t.a = a.data + row * t.a_row + k.first * t.a_k;
     t.c = c + (row - first) * c_step;
@@ -339,19 +374,19 @@ CK_KERNEL(ck_matmul_run) {
     ck_parallel_for(job.row_blocks * ceil_div(p->n, width), 1, multiply_and_continue, &job);
     return;
   }
+  // Fewer than two pieces' worth: not worth a second thread.
+  const bool small = p->m * p->n * p->k < piece / 2;
   const int64_t parts = ck_matmul_parts(p->m, p->k, p->n, p->transpose_b);
   if (parts > 1) {
     pack_panels(p);
     matmul_job job = {.product = p, .sums = p->packed};
     if (p->n % CK_MATMUL_COLUMNS != 0) job.sums += p->k * CK_MATMUL_COLUMNS;
-    ck_parallel_for(parts, 1, multiply_parts, &job);
+    ck_parallel_for(parts, small ? parts : 1, multiply_parts, &job);
     add_parts(p, job.sums, parts);
     return;
   }
   matmul_job job = cut_rows(p, most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1)));
   if (job.row_blocks > 1) pack_panels(p);
   const int64_t units = job.row_blocks * panel_count(p->n);
-  // Fewer than two pieces' worth: not worth a second thread.
-  const bool small = p->m * p->n * p->k < piece / 2;
   ck_parallel_for(units, small ? units : 1, multiply_units, &job);
 }

@@ -31,12 +31,6 @@ CK_INLINE pool_window window_at(const ck_windows *w, pool_strides in, int64_t a,
                    cell = (window).start + ck_a * (in).plane + ck_b * (in).row;                         \
            ck_c < (window).c; ck_c++, cell += (in).channels, number++)
 
-CK_INLINE vf load_lanes(const float *p, int64_t count) { return count == CK_LANES ? vload(p) : load_part(p, count, 0); }
-CK_INLINE void store_lanes(float *p, vf v, int64_t count) {
-  if (count == CK_LANES) vstore(p, v);
-  else store_part(p, v, count);
-}
-
 CK_INLINE vi load_positions(const void *positions, bool narrow, int64_t at, int64_t count) {
   if (narrow) {
     vb bytes = 0;
@@ -62,7 +56,7 @@ CK_INLINE void store_positions(void *positions, bool narrow, int64_t at, vi numb
 static inline int64_t pool_grain(const ck_windows *w) {
   const int64_t rows = w->out[0] * w->out[1] * w->batch;
   const int64_t elements = w->in[0] * w->in[1] * w->in[2] * w->channels * w->batch;
-  return most(1, 32768 * rows / most(elements, 1));
+  return most(1, 8192 * rows / most(elements, 1));  // about 3 µs
 }
 
 // MARK: The largest

@@ -20,6 +20,12 @@ CK_INLINE void store_part(float *p, vf v, int64_t count) {
 #endif
 }
 
+CK_INLINE vf load_lanes(const float *p, int64_t count) { return count == CK_LANES ? vload(p) : load_part(p, count, 0); }
+CK_INLINE void store_lanes(float *p, vf v, int64_t count) {
+  if (count == CK_LANES) vstore(p, v);
+  else store_part(p, v, count);
+}
+
 CK_INLINE float row_largest(const float *x, int64_t width) {
   vf largest = width >= CK_LANES ? vload(x) : load_part(x, width, -infinity_f);
   int64_t i = CK_LANES;
