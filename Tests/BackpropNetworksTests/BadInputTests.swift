@@ -131,6 +131,14 @@ import Testing
       { try Sequential { Reshape([5]) }.build(sampleShape: [4]) }
     ),
     (
+      "sequential/resizing: the new size must be positive, got 0 × 3",
+      { try Sequential { Resizing(0, 3) }.build(sampleShape: [4, 4, 1]) }
+    ),
+    (
+      "category_encoding: the number in row 1 is 5, expected one in 0..<3",
+      { _ = try Sequential { CategoryEncoding(3) }.predict(Tensor([0, 5] as [Int32], shape: [2, 1])) }
+    ),
+    (
       "sequential: there are no layers; put some between the braces of Sequential { }",
       { try Sequential([]).build(sampleShape: [4]) }
     ),

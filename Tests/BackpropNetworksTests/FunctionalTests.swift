@@ -160,6 +160,10 @@ import Testing
       message { _ = try Model(inputs: [a, b], outputs: [Add()([a, b])]) }
         == "add: the inputs don't fit: input 0 is [1, 4], input 1 is [1, 3]; a Dense or 1 × 1 convolution of 4 on the second makes the last axes alike; the inputs come from 'a', 'b'"
     )
+    #expect(
+      message { _ = try Model(inputs: [a, b], outputs: [Add()([Dense(3)(a), Dense(7)(b)])]) }
+        == "add: the inputs don't fit: input 0 is [1, 3], input 1 is [1, 7]; a Dense or 1 × 1 convolution of 3 on the second makes the last axes alike; the inputs come from 'dense' of 'a', 'dense' of 'b'"
+    )
     let (image, flat) = (
       Conv2D(2, kernelSize: 3, name: "left")(Input([8, 8, 1])), Dense(2, name: "right")(a)
     )

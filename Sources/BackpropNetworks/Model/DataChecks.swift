@@ -70,6 +70,13 @@ enum DataChecks {
       "\(name) in row \(bad.position / rowSize) is \(value), expected \(expected) in 0..<\(classes)")
   }
 
+  /// Every number is one that the layer at `path` knows: 0 ..< count.
+  static func numbers(_ column: Column, below count: Int, path: String) throws {
+    do {
+      try labels(column, classes: count, ignoring: nil, name: "the number", expected: "one")
+    } catch let error as ModelError { throw ModelError(error.kind, at: path, error.message) }
+  }
+
   private static func outside<Integer: FixedWidthInteger>(
     _ labels: UnsafeBufferPointer<Integer>, _ classes: Int, _ ignored: Int?
   ) -> (Int, Double)? {

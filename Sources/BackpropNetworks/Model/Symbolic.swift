@@ -155,7 +155,7 @@ extension Layer {
     } catch {
       var failure = error as? ModelError ?? ModelError(.shape, at: path, "\(error)")
       if failure.kind == .shape, inputs.count > 1 {
-        let branches = inputs.map { "'\($0.call.layer.name)'" }.joined(separator: ", ")
+        let branches = branchNames(inputs).joined(separator: ", ")
         failure = ModelError(.shape, at: failure.path, "\(failure.message); the inputs come from \(branches)")
       }
       return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
@@ -168,5 +168,15 @@ extension Layer {
       try WeightBudget.current?.check(inputs.map(\.shape), at: path)
       return outputTypes(inputs, options: options)
     }
+  }
+}
+
+/// The layers that the tensors come from; where two have one name, with what they were made of: 'dense' of 'left'.
+private func branchNames(_ tensors: [SymbolicTensor]) -> [String] {
+  let names = tensors.map { "'\($0.call.layer.name)'" }
+  guard Set(names).count < names.count else { return names }
+  return zip(tensors, names).map { tensor, name in
+    let sources = tensor.call.inputs
+    return sources.isEmpty ? name : "\(name) of \(branchNames(sources).joined(separator: " and "))"
   }
 }

@@ -90,7 +90,6 @@ public final class CategoryEncoding: Layer, ConfigurableLayer, @unchecked Sendab
   public convenience init(_ tokenCount: Int, output: CategoryOutput = .multiHot, name: String? = nil) {
     let configuration = Configuration(numTokens: tokenCount, outputMode: output)
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func checkOptions() throws {
@@ -102,6 +101,10 @@ public final class CategoryEncoding: Layer, ConfigurableLayer, @unchecked Sendab
         .argument, at: path,
         "expected the output mode one_hot, multi_hot or count, got \(configuration.outputMode.rawValue)")
     }
+  }
+
+  package override func checkData(_ column: Column) throws {
+    try DataChecks.numbers(column, below: configuration.numTokens, path: path)
   }
 
   public override func build(_ input: Shape) throws { try checkOptions() }

@@ -33,7 +33,6 @@ public final class Discretization: Layer, ConfigurableLayer, @unchecked Sendable
     self.init(
       configuration: Configuration(
         binBoundaries: boundaries, numBins: nil, epsilon: 0.01, outputMode: output), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   /// - Parameter binCount: how many intervals ``adapt(_:)`` makes.
@@ -44,7 +43,6 @@ public final class Discretization: Layer, ConfigurableLayer, @unchecked Sendable
       configuration: Configuration(
         binBoundaries: nil, numBins: binCount, epsilon: epsilon, outputMode: output),
       name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   /// Neither boundaries nor a number of bins, so that files' keys alone say which.

@@ -33,7 +33,6 @@ public final class Hashing: Layer, ConfigurableLayer, @unchecked Sendable {
     let configuration = Configuration(numBins: binCount, salt: salt, maskValue: mask, outputMode: output)
     // Keras wants an integer dtype for numbers of bins.
     self.init(configuration: configuration, name: name, dtype: output == .int ? .int64 : .float32)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func checkOptions() throws {

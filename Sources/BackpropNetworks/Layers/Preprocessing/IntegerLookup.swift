@@ -48,10 +48,6 @@ public final class IntegerLookup: Layer, ConfigurableLayer, @unchecked Sendable 
         vocabulary: vocabulary, idfWeights: idfWeights, invert: inverts, outputMode: output,
         padToMaxTokens: padsToMaxTokens, oovMethod: hashesUnknown ? "farmhash" : "floormod", salt: salt),
       name: name)
-    do {
-      try options.check(path)
-      if vocabulary != nil { _ = try table() }
-    } catch { programmerError("\(error)") }
   }
 
   private var options: TokenTable<Int>.Options {

@@ -37,7 +37,6 @@ public final class Normalization: Layer, ConfigurableLayer, @unchecked Sendable 
   ) {
     let configuration = Configuration(axis: axis, invert: invert, mean: mean, variance: variance)
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func checkOptions() throws {

@@ -54,10 +54,6 @@ public final class StringLookup: Layer, ConfigurableLayer, @unchecked Sendable {
         maxTokens: maxTokens, numOovIndices: oovIndexCount, maskToken: mask, oovToken: oov,
         vocabulary: vocabulary, idfWeights: idfWeights, invert: inverts, outputMode: output,
         padToMaxTokens: padsToMaxTokens, salt: salt), name: name)
-    do {
-      try options.check(path)
-      if vocabulary != nil { _ = try table() }
-    } catch { programmerError("\(error)") }
   }
 
   var options: TokenTable<String>.Options {

@@ -74,7 +74,6 @@ public final class TextVectorization: Layer, ConfigurableLayer, @unchecked Senda
         maxTokens: maxTokens, standardize: standardize, split: split, ngrams: ngrams, outputMode: output,
         outputSequenceLength: sequenceLength, padToMaxTokens: padsToMaxTokens, vocabulary: vocabulary,
         idfWeights: idfWeights), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   /// The lookup is part of this layer's configuration, not a layer of its own in files.

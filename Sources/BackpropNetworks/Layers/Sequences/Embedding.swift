@@ -47,10 +47,7 @@ public final class Embedding: Layer, ConfigurableLayer, @unchecked Sendable {
   }
 
   package override func checkData(_ column: Column) throws {
-    do {
-      try DataChecks.labels(
-        column, classes: configuration.inputDim, ignoring: nil, name: "the number", expected: "one")
-    } catch let error as ModelError { throw ModelError(error.kind, at: path, error.message) }
+    try DataChecks.numbers(column, below: configuration.inputDim, path: path)
   }
 
   package override var sampleInputs: [TensorType]? { [TensorType([2, 3], .int32)] }

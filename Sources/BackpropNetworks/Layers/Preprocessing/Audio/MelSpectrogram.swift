@@ -55,7 +55,6 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
         samplingRate: samplingRate, numMelBins: melBinCount, minFreq: minFrequency, maxFreq: maxFrequency,
         powerToDb: powerToDecibels, topDb: topDecibels, magExp: magnitudeExponent, minPower: minPower,
         refPower: referencePower), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private var sequenceLength: Int { configuration.sequenceLength ?? configuration.fftLength }

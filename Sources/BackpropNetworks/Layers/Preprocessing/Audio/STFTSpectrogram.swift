@@ -43,7 +43,6 @@ public final class STFTSpectrogram: Layer, ConfigurableLayer, @unchecked Sendabl
         mode: mode, frameLength: frameLength, frameStep: frameStep, fftLength: fftLength, window: window,
         periodic: periodic, scaling: scaling, padding: padding, expandDims: expandDims,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private static let modes = ["log", "magnitude", "psd", "real", "imag", "angle", "stft"]

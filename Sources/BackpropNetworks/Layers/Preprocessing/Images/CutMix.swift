@@ -27,7 +27,6 @@ public final class CutMix: RandomImageLayer, ConfigurableLayer, @unchecked Senda
   public convenience init(_ factor: OneOrMany<Double> = 1.0, seed: Int? = nil, name: String? = nil) {
     let configuration = Configuration(factor: factor, seed: seed, dataFormat: "channels_last")
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func range() throws -> FactorRange {

@@ -27,7 +27,6 @@ public final class MixUp: RandomImageLayer, ConfigurableLayer, @unchecked Sendab
   public convenience init(alpha: Double = 0.2, seed: Int? = nil, name: String? = nil) {
     let configuration = Configuration(alpha: alpha, seed: seed, dataFormat: "channels_last")
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   override func checkOptions() throws {

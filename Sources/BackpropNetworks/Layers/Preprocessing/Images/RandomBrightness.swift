@@ -33,7 +33,6 @@ public final class RandomBrightness: RandomImageLayer, ConfigurableLayer, @unche
       configuration: Configuration(
         factor: factor, valueRange: [valueRange.lowerBound, valueRange.upperBound], seed: seed,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func ranges() throws -> (factor: FactorRange, values: ValueRange) {

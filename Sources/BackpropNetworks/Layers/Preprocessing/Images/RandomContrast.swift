@@ -33,7 +33,6 @@ public final class RandomContrast: RandomImageLayer, ConfigurableLayer, @uncheck
       configuration: Configuration(
         factor: factor, valueRange: [valueRange.lowerBound, valueRange.upperBound], seed: seed,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func range() throws -> FactorRange {

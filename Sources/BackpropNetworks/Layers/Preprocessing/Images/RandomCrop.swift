@@ -24,7 +24,6 @@ public final class RandomCrop: RandomImageLayer, ConfigurableLayer, @unchecked S
   public convenience init(_ height: Int, _ width: Int, seed: Int? = nil, name: String? = nil) {
     let configuration = Configuration(height: height, width: width, seed: seed, dataFormat: "channels_last")
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   override func checkOptions() throws {

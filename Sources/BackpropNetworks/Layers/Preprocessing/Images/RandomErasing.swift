@@ -40,7 +40,6 @@ public final class RandomErasing: RandomImageLayer, ConfigurableLayer, @unchecke
         factor: factor, scale: scale, fillValue: fillValue,
         valueRange: [valueRange.lowerBound, valueRange.upperBound], seed: seed, dataFormat: "channels_last"),
       name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func ranges() throws -> (factor: FactorRange, scale: FactorRange, values: ValueRange) {

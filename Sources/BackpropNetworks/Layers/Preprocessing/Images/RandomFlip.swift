@@ -26,7 +26,6 @@ public final class RandomFlip: RandomImageLayer, ConfigurableLayer, @unchecked S
   ) {
     let configuration = Configuration(mode: mode, seed: seed, dataFormat: "channels_last")
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   override func checkOptions() throws {

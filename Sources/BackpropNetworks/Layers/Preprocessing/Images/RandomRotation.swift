@@ -35,7 +35,6 @@ public final class RandomRotation: RandomImageLayer, ConfigurableLayer, @uncheck
       configuration: Configuration(
         factor: factor, fillMode: fillMode, interpolation: interpolation, seed: seed, fillValue: fillValue,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func range() throws -> FactorRange {

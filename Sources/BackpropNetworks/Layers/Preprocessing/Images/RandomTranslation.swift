@@ -37,7 +37,6 @@ public final class RandomTranslation: RandomImageLayer, ConfigurableLayer, @unch
         heightFactor: heightFactor, widthFactor: widthFactor, fillMode: fillMode,
         interpolation: interpolation, seed: seed, fillValue: fillValue,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func ranges() throws -> (height: FactorRange, width: FactorRange) {

@@ -38,7 +38,6 @@ public final class RandomZoom: RandomImageLayer, ConfigurableLayer, @unchecked S
         heightFactor: heightFactor, widthFactor: widthFactor, fillMode: fillMode,
         interpolation: interpolation, seed: seed, fillValue: fillValue,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func ranges() throws -> (height: FactorRange, width: FactorRange?) {

@@ -38,7 +38,6 @@ public final class Resizing: Layer, ConfigurableLayer, @unchecked Sendable {
         height: height, width: width, interpolation: interpolation, cropToAspectRatio: cropToAspectRatio,
         padToAspectRatio: padToAspectRatio, fillMode: "constant", fillValue: fillValue, antialias: antialias,
         dataFormat: "channels_last"), name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func checkOptions() throws {
@@ -144,7 +143,6 @@ public final class CenterCrop: Layer, ConfigurableLayer, @unchecked Sendable {
   public convenience init(_ height: Int, _ width: Int, name: String? = nil) {
     let configuration = Configuration(height: height, width: width, dataFormat: "channels_last")
     self.init(configuration: configuration, name: name)
-    do { try checkOptions() } catch { programmerError("\(error)") }
   }
 
   private func checkOptions() throws {
