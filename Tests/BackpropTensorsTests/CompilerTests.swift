@@ -205,10 +205,10 @@ struct CompilerTests {
   // MARK: What passes do
 
   private static func optimized(_ types: [TensorType], _ body: ([Tensor]) -> [Tensor]) -> Graph {
-    let tracer = Tracer()
-    let arguments = types.map(tracer.input)
-    let results = VariableScopes.with(tracer) { body(arguments).map { $0.stopGradient() } }
-    return Compiler.optimized(tracer.finish(results), named: "test")
+    let recorded = Tracer.record { tracer in
+      tracer.finish(body(types.map(tracer.input)).map { $0.stopGradient() })
+    }
+    return Compiler.optimized(recorded, named: "test")
   }
 
   private static func scaledRows(_ inputs: [Tensor]) -> Tensor {

@@ -74,24 +74,22 @@ extension Layer {
   }
 
   package func outputTypes(_ inputs: [TensorType], options: Set<CallOption> = []) -> [TensorType] {
-    let tracer = Tracer()
     var context = CallContext()
     context.options = options
     return VariableScopes.outside {
-      VariableScopes.with(tracer) { call(inputs.map(tracer.input), context).map(\.type) }
+      Tracer.record { tracer in call(inputs.map(tracer.input), context).map(\.type) }
     }
   }
 
   /// What each layer inside gives for inputs of these shapes, found by recording the call.
   package func outputShapesOfLayers(_ inputs: [Shape]) -> [ObjectIdentifier: [Shape]] {
     let found = Mutex<[ObjectIdentifier: [Shape]]>([:])
-    let tracer = Tracer()
     var context = CallContext()
     context.observer = { layer, results in
       found.withLock { $0[ObjectIdentifier(layer)] = results.map(\.shape) }
     }
     VariableScopes.outside {
-      VariableScopes.with(tracer) { _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context) }
+      Tracer.record { tracer in _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context) }
     }
     return found.withLock { $0 }
   }

@@ -10,7 +10,8 @@ enum KerasNaming {
   static func snake(_ name: String) -> String {
     if let known = known.withLock({ $0[name] }) { return known }
     let words = makeSnake(name)
-    known.withLock { $0[name] = words }
+    // Names may come from files, whose number has no end.
+    known.withLock { if $0.count < 4096 { $0[name] = words } }
     return words
   }
 

@@ -25,11 +25,11 @@ package final class Program: @unchecked Sendable {
     inputs types: [TensorType], name: String = "program", _ body: ([Tensor]) throws -> [Tensor]
   ) rethrows -> Program {
     let start = ContinuousClock.now
-    let tracer = Tracer()
-    let arguments = types.map(tracer.input)
-    let results = try VariableScopes.with(tracer) { try body(arguments).map { $0.stopGradient() } }
+    let recorded = try Tracer.record { tracer in
+      tracer.finish(try body(types.map(tracer.input)).map { $0.stopGradient() })
+    }
     let traced = ContinuousClock.now
-    let graph = Compiler.optimized(tracer.finish(results), named: name)
+    let graph = Compiler.optimized(recorded, named: name)
     let optimized = ContinuousClock.now
     let program = Program(graph, name: name)
     Debug.time.print(

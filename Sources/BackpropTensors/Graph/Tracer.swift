@@ -23,7 +23,15 @@ package final class Tracer: Sendable {
 
   private let state = Mutex(State())
 
-  package init() {}
+  private init() {}
+
+  /// Runs `body` with a tracer between it and the variables.
+  package static func record<Result>(_ body: (Tracer) throws -> Result) rethrows -> Result {
+    let tracer = Tracer()
+    // Tensors that the tracer holds hold it: neither it nor a variable that was read would ever be freed.
+    defer { tracer.state.withLock { $0.variables = [:] } }
+    return try VariableScopes.with(tracer) { try body(tracer) }
+  }
 
   /// An argument of the closure.
   package func input(_ type: TensorType) -> Tensor {
@@ -76,7 +84,7 @@ package final class Tracer: Sendable {
     state.withLock { $0.graph.guarded = id }
   }
 
-  /// The graph, with `results` as its outputs.
+  /// The graph, with `results` as its outputs; called in the closure that records.
   func finish(_ results: [Tensor]) -> Graph {
     let outputs = results.map(id(of:))
     let written = state.withLock { state in
