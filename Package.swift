@@ -26,12 +26,13 @@ let package = Package(
       name: "BackpropData", dependencies: ["BackpropTensors", "CFiles", "CZlib"],
       resources: [.embedInCode("Resources/digits.idx.gz")],
       linkerSettings: [.linkedLibrary("z")]),
-    // System calls that Swift can't import.
+    // System calls and instructions that Swift can't import.
     .target(name: "CFiles"),
     // No pkgConfig: it would put the system's library folder before that of another oneDNN.
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
-      name: "BackpropFiles", dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData", "CZlib"],
+      name: "BackpropFiles",
+      dependencies: ["BackpropTensors", "BackpropNetworks", "BackpropData", "CFiles", "CZlib"],
       linkerSettings: [.linkedLibrary("z")]),
     .target(
       name: "Backprop",

@@ -49,6 +49,35 @@ struct ZipTests {
     #expect(text.hasSuffix(": the file is damaged"))
   }
 
+  /// By the definition: bit by bit.
+  private static func plainCRC(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    ~bytes.reduce(UInt32.max) { value, byte in
+      (0..<8).reduce(value ^ UInt32(byte)) { value, _ in value >> 1 ^ (value & 1 == 1 ? 0xEDB8_8320 : 0) }
+    }
+  }
+
+  @Test("the checksum of any number of bytes, in any pieces and at any place in memory")
+  func crc() {
+    #expect(Self.plainCRC(Array("123456789".utf8)[...]) == 0xCBF4_3926)
+    var state: UInt32 = 1
+    let bytes = (0..<2000).map { _ -> UInt8 in
+      state = state &* 1_664_525 &+ 1_013_904_223
+      return UInt8(state >> 24)
+    }
+    for (start, first, second) in [
+      (0, 0, 0), (0, 1, 0), (1, 63, 64), (0, 64, 0), (3, 64, 1), (5, 127, 129), (7, 128, 320),
+      (0, 1000, 1000),
+    ] {
+      var checksum = CRC32()
+      bytes.withUnsafeBytes { memory in
+        checksum.add(UnsafeRawBufferPointer(rebasing: memory[start..<start + first]))
+        checksum.add(UnsafeRawBufferPointer(rebasing: memory[start + first..<start + first + second]))
+      }
+      #expect(
+        checksum.value == Self.plainCRC(bytes[start..<start + first + second]), "\(start) \(first) \(second)")
+    }
+  }
+
   @Test(
     "other files are refused in words",
     arguments: [

@@ -1,5 +1,4 @@
 import BackpropTensors
-import CZlib
 
 /// A run of bytes on the way into a file. A tensor is written from where it lies, so a file takes no second copy of it.
 enum FilePiece {
@@ -17,23 +16,6 @@ enum FilePiece {
     switch self {
     case .bytes(let bytes): try bytes.withUnsafeBytes(body)
     case .tensor(let tensor): try tensor.withUnsafeBytes(body)
-    }
-  }
-}
-
-/// The CRC-32 that zip files carry.
-struct CRC32 {
-  private(set) var value: UInt32 = 0
-
-  mutating func add(_ bytes: UnsafeRawBufferPointer) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      // zlib counts in 32 bits.
-      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-      value = UInt32(
-        truncatingIfNeeded: crc32(
-          uLong(value), part.baseAddress!.assumingMemoryBound(to: UInt8.self), UInt32(part.count)))
-      rest = rest.dropFirst(part.count)
     }
   }
 }
