@@ -31,9 +31,7 @@ enum Accuracy {
         )
         return accuracy
       }
-      let least = accuracies.min()!
-      print(
-        "\(least >= task.limit ? "reached" : "NOT reached") least \(format(least)), at least \(task.limit)")
+      check(accuracies.min()!, atLeast: task.limit)
     }
   }
 

@@ -24,6 +24,10 @@ enum Benchmark: String, CaseIterable {
   case latency
   case latencyGuide = "latency-guide"
   case latencyConvnet = "latency-convnet"
+  /// Saving and loading a model of 400 MB beside the disk's own speed.
+  case files
+  /// The guide's program with and without `GradientMonitor`.
+  case monitor
 
   func run(_ options: Options) throws {
     switch self {
@@ -57,6 +61,8 @@ enum Benchmark: String, CaseIterable {
       for benchmark in [Self.latencyGuide, .latencyConvnet] { try benchmark.run(options) }
     case .latencyGuide: try latency(.guide, options).show(asJSON: options.json)
     case .latencyConvnet: try latency(.convnet, options).show(asJSON: options.json)
+    case .files: try FileSpeed.run(options)
+    case .monitor: try monitoring(options)
     }
   }
 
@@ -70,7 +76,7 @@ enum Benchmark: String, CaseIterable {
       callbacks: [stopwatch])
     let accuracy = try model.evaluate(test.images, test.labels)["accuracy"]
     var result = Result(
-      rawValue, unit: "an epoch", samples: Array(stopwatch.seconds.dropFirst()), threads: Threads.count,
+      rawValue, unit: "an epoch", samples: Array(stopwatch.seconds.dropFirst()),
       accuracy: accuracy)
     if !eager {
       let profile = try model.profile(train.images, train.labels, batchSize: 64)
@@ -91,7 +97,7 @@ enum Benchmark: String, CaseIterable {
     }
     let last = try model.trainOnBatch(x, y)["loss"]!
     guard last < first else { throw Failure(text: "the loss was \(first) at first and is \(last) now") }
-    let result = Result(rawValue, unit: "a step", samples: samples, threads: Threads.count)
+    let result = Result(rawValue, unit: "a step", samples: samples)
     if options.profile { show(try model.profile(x, y, batchSize: x.shape[0], runs: 50)) }
     return result
   }
@@ -118,18 +124,14 @@ enum Benchmark: String, CaseIterable {
         }
       }
       let results = zip(policies, samples).map { policy, samples in
-        var result = Result(network.name, unit: "a step", samples: samples, threads: Threads.count)
-        result.arm = "backprop \(policy)"
-        return result
+        Result(network.name, arm: "backprop \(policy)", unit: "a step", samples: samples)
       }
       for result in results { try result.show(asJSON: options.json) }
       if options.profile {
         show(try models[1].profile(network.x, y, batchSize: network.x.shape[0], runs: 20))
       }
       if !options.json {
-        let ratio = results[1].median_s / results[0].median_s
-        print(
-          "\(ratio <= network.limit ? "reached" : "NOT reached") \(format(ratio)), at most \(network.limit)")
+        check(results[1].median_s / results[0].median_s, atMost: network.limit)
       }
     }
   }
@@ -155,7 +157,7 @@ enum Benchmark: String, CaseIterable {
       process.waitUntilExit()
       return time
     }
-    return Result(rawValue, unit: "to the first step's end", samples: samples, threads: Threads.count)
+    return Result(rawValue, unit: "to the first step's end", samples: samples)
   }
 
   private func coldStartOnce() throws {
@@ -205,7 +207,7 @@ private func show(_ profile: StepProfile) {
 }
 
 /// Notes how long each epoch takes.
-private final class Stopwatch: Callback, @unchecked Sendable {
+final class Stopwatch: Callback, @unchecked Sendable {
   private(set) var seconds: [Double] = []
   private var start = ContinuousClock.now
 

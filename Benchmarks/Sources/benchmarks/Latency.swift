@@ -38,6 +38,6 @@ extension Benchmark {
       samples.append(try seconds { result = try model.predict(x).floats })
       guard result == answer.floats else { throw Failure(text: "the answers differ") }
     }
-    return Result(rawValue, unit: "a sample", samples: samples, threads: Threads.count)
+    return Result(rawValue, unit: "a sample", samples: samples)
   }
 }

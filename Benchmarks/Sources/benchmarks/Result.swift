@@ -1,9 +1,10 @@
+import Backprop
 import Foundation
 
 /// What one arm of a benchmark measured: printed as a line of text or as one JSON object.
 struct Result: Encodable {
   var name: String
-  var arm = "backprop"
+  var arm: String
   var unit: String
   var median_s: Double
   var min_s: Double
@@ -12,9 +13,15 @@ struct Result: Encodable {
   var accuracy: Double?
   /// Seconds of a step beside its kernels, where that was measured.
   var overhead_s: Double?
+  /// The median beside what the benchmark compares it with.
+  var ratio: Double?
 
-  init(_ name: String, unit: String, samples: [Double], threads: Int, accuracy: Double? = nil) {
+  init(
+    _ name: String, arm: String = "backprop", unit: String, samples: [Double], threads: Int = Threads.count,
+    accuracy: Double? = nil
+  ) {
     self.name = name
+    self.arm = arm
     self.unit = unit
     let sorted = samples.sorted()
     median_s = sorted[sorted.count / 2]
@@ -35,8 +42,18 @@ struct Result: Encodable {
     line += "peak memory \(Int(peak_rss_mb)) MB, \(threads) threads"
     if let accuracy { line += ", accuracy \(format(accuracy))" }
     if let overhead_s { line += ", beside the kernels \(format(overhead_s * 1e6)) µs" }
+    if let ratio { line += ", ratio \(format(ratio))" }
     print(line)
   }
+}
+
+/// Says whether a figure that Backprop is held to is reached.
+func check(_ ratio: Double, atMost limit: Double) {
+  print("\(ratio <= limit ? "reached" : "NOT reached") \(format(ratio)), at most \(limit)")
+}
+
+func check(_ ratio: Double, atLeast limit: Double) {
+  print("\(ratio >= limit ? "reached" : "NOT reached") \(format(ratio)), at least \(limit)")
 }
 
 func format(_ number: Double) -> String { String(format: "%.4g", number) }
