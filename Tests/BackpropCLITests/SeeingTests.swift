@@ -1,3 +1,4 @@
+import BackpropTensors
 import Foundation
 import Testing
 
@@ -87,6 +88,7 @@ struct SeeingTests {
     let object = try #require(try result.objects().first)
     #expect((object["gradient_error"] as? Double).map { $0 < 1e-2 } == true)
     #expect((object["problems"] as? [Any])?.isEmpty == true && object["onednn"] is String)
+    #expect(object["bfloat16_instructions"] as? Bool == ProductPrecision.hasFastBFloat16)
     #expect(try backprop(["doctor"]).output.contains("oneDNN "))
   }
 

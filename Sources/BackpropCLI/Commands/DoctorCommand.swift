@@ -7,9 +7,10 @@ struct DoctorCommand: Command {
   static let abstract = "say what the program runs with, and whether it works"
   static let discussion = [
     """
-    Prints the release of oneDNN, the instruction set of the program's own kernels, threads, memory and where data sets \
-    are looked for, measures a matrix product, and trains a small network whose gradient it compares with differences. \
-    Where something isn't right the line begins with 'problem:' and the exit status is 1. Good to have in a report.
+    Prints the release of oneDNN, the instruction set of the program's own kernels, whether the processor has \
+    instructions for bfloat16, threads, memory and where data sets are looked for, measures a matrix product, and trains \
+    a small network whose gradient it compares with differences. Where something isn't right the line begins with \
+    'problem:' and the exit status is 1. Good to have in a report.
     """
   ]
   static let examples = [
@@ -29,6 +30,12 @@ struct DoctorCommand: Command {
       problems.append("oneDNN \(loaded) was loaded, but the program was built for \(built)")
     }
     add("instruction_set", .string(Threads.instructionSet), "kernels for \(Threads.instructionSet)")
+    let hasBFloat16 = ProductPrecision.hasFastBFloat16
+    add(
+      "bfloat16_instructions", .bool(hasBFloat16),
+      hasBFloat16
+        ? "instructions for bfloat16: mixed_bfloat16 uses them"
+        : "no instructions for bfloat16: mixed_bfloat16 computes as float32 does")
     add(
       "threads", .integer(Threads.count), "\(Threads.count) threads of \(Machine.processorCount) processors")
     add(
