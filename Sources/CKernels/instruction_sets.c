@@ -1,19 +1,20 @@
 // The public kernels: each jumps to the version for the processor's instruction set. (`target_clones` would do the
 // same one function at a time; a table lets helpers be shared without being inlined, and lets tests run every version.)
+// CK_BASELINE_ONLY leaves out all but the baseline's: for fuzzing the readers, where building the others takes longest.
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernel_list.h"
 
 static const ck_kernel_table *const available[] = {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(CK_BASELINE_ONLY)
   &ck_kernels_v4, &ck_kernels_v3,
 #endif
   &ck_kernels_default,
 };
 
 static bool processor_has(const ck_kernel_table *table) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(CK_BASELINE_ONLY)
   __builtin_cpu_init();
   const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
                   && __builtin_cpu_supports("bmi2");
