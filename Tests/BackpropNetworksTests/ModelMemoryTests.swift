@@ -31,11 +31,11 @@ import Testing
     do {
       let made = Variable(Tensor.ones([2]))
       variable = made
-      let step = compiled { (x: Tensor) -> Tensor in
-        made.value = made.value + x
-        return made.value * 2
+      let step = compiled { inputs in
+        made.value = made.value + inputs[0]
+        return [made.value * 2]
       }
-      #expect(step(Tensor.ones([2])).floats == [4, 4])
+      #expect(step([Tensor.ones([2])])[0].floats == [4, 4])
     }
     #expect(variable == nil)
   }
