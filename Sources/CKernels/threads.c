@@ -16,8 +16,25 @@
 
 #include "ckernels.h"
 
+// MARK: Numbers below the normal range
+
+#if defined(__x86_64__)
+#define FLUSHING 0x8040u  // results below the normal range become 0, and operands count as it
+static inline unsigned flushing(void) { return __builtin_ia32_stmxcsr() & FLUSHING; }
+static inline void set_flushing(unsigned mode) {
+  if (flushing() != mode) __builtin_ia32_ldmxcsr((__builtin_ia32_stmxcsr() & ~FLUSHING) | mode);
+}
+#else
+#define FLUSHING 0u
+static inline unsigned flushing(void) { return 0; }
+static inline void set_flushing(unsigned mode) { (void)mode; }
+#endif
+
 void ck_run(const ck_call *calls, int64_t count) {
+  const unsigned before = flushing();
+  set_flushing(FLUSHING);
   for (int64_t i = 0; i < count; i++) calls[i].run(calls[i].context);
+  set_flushing(before);
 }
 
 #define MAX_THREADS 64
@@ -49,8 +66,8 @@ static struct {
   // that were claimed are done.
   void (*body)(void *context, int64_t begin, int64_t end);
   void *context;
+  unsigned flushing;  // the owner's
   int64_t count, grain;
-  int workers;
   share shares[MAX_THREADS];
   _Alignas(64) _Atomic uint64_t number;
   _Alignas(64) _Atomic int64_t done;
@@ -115,6 +132,7 @@ static int64_t claim(share *s, uint64_t number, bool from_end) {
 static void run_piece(int64_t piece) {
   const int64_t begin = piece * pool.grain;
   const int64_t end = begin + pool.grain < pool.count ? begin + pool.grain : pool.count;
+  set_flushing(pool.flushing);
   pool.body(pool.context, begin, end);
   atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
 }
@@ -187,6 +205,7 @@ static void run_on_pool(
   const int64_t pieces = (count + grain - 1) / grain;
   pool.body = body;
   pool.context = context;
+  pool.flushing = flushing();
   pool.count = count;
   pool.grain = grain;
   atomic_store_explicit(&pool.done, 0, memory_order_relaxed);

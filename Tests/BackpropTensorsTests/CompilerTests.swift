@@ -127,6 +127,18 @@ struct CompilerTests {
     }
   }
 
+  #if arch(x86_64)
+    @Test("numbers below the normal range count as 0 in a program, on every thread, and nowhere else")
+    func subnormalNumbers() {
+      let numbers = Tensor(repeating: 2e-38, shape: [300_000])
+      let half = compiled { [$0[0] * 0.25] }
+      #expect(half(numbers).floats.allSatisfy { $0 == 0 })
+      #expect((numbers * 0.25).floats.allSatisfy { abs($0 - 5e-39) < 1e-44 })
+      #expect(half(numbers * 2).floats.allSatisfy { $0 == 0 })
+      #expect(half(numbers * 4).floats.allSatisfy { $0 == 2e-38 })
+    }
+  #endif
+
   @Test("one program for each combination of shapes, eight at most")
   func programsByShape() {
     let double = compiled { [$0[0] * 2] }

@@ -19,7 +19,9 @@ typedef struct {
   void *context;
 } ck_call;
 
-/// Runs the calls in order.
+/// Runs the calls in order. On x86, numbers below the normal range (2^−126 in float32) count as 0 meanwhile, on all
+/// threads, as in TensorFlow's and XLA's steps: Intel's processors take some 150 cycles for each. The moments of weights
+/// that get no gradient any more decay into them: the guide's epoch took 0.23 s with them, 0.13 without.
 void ck_run(const ck_call *calls, int64_t count);
 
 // MARK: Threads
