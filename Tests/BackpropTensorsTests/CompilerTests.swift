@@ -130,12 +130,15 @@ struct CompilerTests {
   #if arch(x86_64)
     @Test("numbers below the normal range count as 0 in a program, on every thread, and nowhere else")
     func subnormalNumbers() {
-      let numbers = Tensor(repeating: 2e-38, shape: [300_000])
-      let half = compiled { [$0[0] * 0.25] }
-      #expect(half(numbers).floats.allSatisfy { $0 == 0 })
-      #expect((numbers * 0.25).floats.allSatisfy { abs($0 - 5e-39) < 1e-44 })
-      #expect(half(numbers * 2).floats.allSatisfy { $0 == 0 })
-      #expect(half(numbers * 4).floats.allSatisfy { $0 == 2e-38 })
+      let least = Float.leastNormalMagnitude
+      let numbers = Tensor(repeating: Double(least), shape: [300_000])
+      let (half, twice) = (compiled { [$0[0] * 0.5] }, compiled { [$0[0] * 2] })
+      #expect(half([numbers])[0].floats.allSatisfy { $0 == 0 })
+      let subnormal = numbers * 0.5
+      #expect(subnormal.floats.allSatisfy { $0 == least / 2 })
+      #expect(twice([subnormal])[0].floats.allSatisfy { $0 == 0 })
+      #expect((subnormal * 2).floats.allSatisfy { $0 == least })
+      #expect(half([numbers * 2])[0].floats.allSatisfy { $0 == least })
     }
   #endif
 
