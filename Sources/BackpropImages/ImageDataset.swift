@@ -70,58 +70,128 @@ public func imageDataset(
   followLinks: Bool = false, cropToAspectRatio: Bool = false, padToAspectRatio: Bool = false,
   file: StaticString = #fileID, line: UInt = #line
 ) throws -> ImageDataset {
-  func check(_ condition: Bool, _ words: @autoclosure () -> String) {
-    require(condition, "imageDataset: \(words())", file: file, line: line)
-  }
-  check(batchSize > 0, "the batch size must be positive, got \(batchSize)")
-  let sides = 1...(1 << 15)
-  check(
-    sides.contains(imageSize.height) && sides.contains(imageSize.width),
-    "height and width must be in \(sides), got \(imageSize)")
-  check(
+  let options = ImageDatasetOptions(
+    labels: labels, labelMode: labelMode, classNames: classNames, colorMode: colorMode, batchSize: batchSize,
+    imageSize: imageSize, shuffle: shuffle, seed: seed, validationSplit: validationSplit,
+    interpolation: interpolation, followLinks: followLinks, cropToAspectRatio: cropToAspectRatio,
+    padToAspectRatio: padToAspectRatio)
+  options.check(file, line)
+  require(
     (validationSplit == nil) == (subset == nil),
-    "validationSplit and subset go together; give both or neither")
-  check(
-    validationSplit.map { 0 < $0 && $0 < 1 } ?? true,
-    "validationSplit must be between 0 and 1, got \(validationSplit ?? 0)")
-  check(!(cropToAspectRatio && padToAspectRatio), "either crop or pad to the aspect ratio, not both")
+    "imageDataset: validationSplit and subset go together; give both or neither", file: file, line: line)
+  let folder = try options.folder(directory)
+  return options.dataset(try subset.map { try options.part($0, of: folder, directory) } ?? folder, shuffle)
+}
 
-  var folder = try ImageFolder(directory, labels, classNames: classNames, followLinks: followLinks)
-  if labelMode == .binary, !folder.labels.isEmpty, folder.classNames.count != 2 {
-    throw DataError(
-      file: directory, place: .wholeFile, expected: "two classes for binary labels",
-      found: "\(folder.classNames.count): \(folder.classNames.joined(separator: ", "))")
+/// Both parts of a folder that is divided, as Keras' `image_dataset_from_directory` of the subset "both": the images for
+/// validation come in the same order in every epoch.
+///
+/// ```swift
+/// let (train, validation) = try imageDatasets(
+///   fromDirectory: "flowers", imageSize: (180, 180), validationSplit: 0.2)
+/// try model.fit(train.batches, epochs: 5, validationData: validation.batches)
+/// ```
+///
+/// The parameters are those of ``imageDataset(fromDirectory:labels:labelMode:classNames:colorMode:batchSize:imageSize:shuffle:seed:validationSplit:subset:interpolation:followLinks:cropToAspectRatio:padToAspectRatio:file:line:)``.
+///
+/// - Throws: ``DataError`` that names the folder or file.
+public func imageDatasets(
+  fromDirectory directory: String, labels: ImageLabels = .inferred, labelMode: LabelMode = .int,
+  classNames: [String]? = nil, colorMode: ColorMode = .rgb, batchSize: Int = 32,
+  imageSize: (height: Int, width: Int) = (256, 256), shuffle: Bool = true, seed: Int = 0,
+  validationSplit: Double, interpolation: ImageInterpolation = .bilinear,
+  followLinks: Bool = false, cropToAspectRatio: Bool = false, padToAspectRatio: Bool = false,
+  file: StaticString = #fileID, line: UInt = #line
+) throws -> (training: ImageDataset, validation: ImageDataset) {
+  let options = ImageDatasetOptions(
+    labels: labels, labelMode: labelMode, classNames: classNames, colorMode: colorMode, batchSize: batchSize,
+    imageSize: imageSize, shuffle: shuffle, seed: seed, validationSplit: validationSplit,
+    interpolation: interpolation, followLinks: followLinks, cropToAspectRatio: cropToAspectRatio,
+    padToAspectRatio: padToAspectRatio)
+  options.check(file, line)
+  let folder = try options.folder(directory)
+  return (
+    options.dataset(try options.part(.training, of: folder, directory), shuffle),
+    options.dataset(try options.part(.validation, of: folder, directory), false)
+  )
+}
+
+private struct ImageDatasetOptions {
+  let labels: ImageLabels
+  let labelMode: LabelMode
+  let classNames: [String]?
+  let colorMode: ColorMode
+  let batchSize: Int
+  let imageSize: (height: Int, width: Int)
+  let shuffle: Bool
+  let seed: Int
+  let validationSplit: Double?
+  let interpolation: ImageInterpolation
+  let followLinks: Bool
+  let cropToAspectRatio: Bool
+  let padToAspectRatio: Bool
+
+  func check(_ file: StaticString, _ line: UInt) {
+    func check(_ condition: Bool, _ words: @autoclosure () -> String) {
+      require(condition, "imageDataset: \(words())", file: file, line: line)
+    }
+    check(batchSize > 0, "the batch size must be positive, got \(batchSize)")
+    let sides = 1...(1 << 15)
+    check(
+      sides.contains(imageSize.height) && sides.contains(imageSize.width),
+      "height and width must be in \(sides), got \(imageSize)")
+    check(
+      validationSplit.map { 0 < $0 && $0 < 1 } ?? true,
+      "validationSplit must be between 0 and 1, got \(validationSplit ?? 0)")
+    check(!(cropToAspectRatio && padToAspectRatio), "either crop or pad to the aspect ratio, not both")
   }
-  if shuffle { folder.shuffle(seed: seed) }
-  if let validationSplit, let subset {
-    let total = folder.files.count
-    let validationCount = Int(validationSplit * Double(total))
+
+  func folder(_ directory: String) throws -> ImageFolder {
+    var folder = try ImageFolder(directory, labels, classNames: classNames, followLinks: followLinks)
+    if labelMode == .binary, !folder.labels.isEmpty, folder.classNames.count != 2 {
+      throw DataError(
+        file: directory, place: .wholeFile, expected: "two classes for binary labels",
+        found: "\(folder.classNames.count): \(folder.classNames.joined(separator: ", "))")
+    }
+    if shuffle { folder.shuffle(seed: seed) }
+    return folder
+  }
+
+  func part(_ subset: ImageSubset, of whole: ImageFolder, _ directory: String) throws -> ImageFolder {
+    let total = whole.files.count
+    let validationCount = Int((validationSplit ?? 0) * Double(total))
     let range = subset == .training ? 0..<(total - validationCount) : (total - validationCount)..<total
     guard validationCount > 0, !range.isEmpty else {
       throw DataError(
         file: directory, place: .wholeFile, expected: "images for both parts",
         found: "\(total), of which \(validationCount) are for validation")
     }
+    var folder = whole
     folder.keep(range)
+    return folder
   }
-  let size = ImageSize(
-    height: imageSize.height, width: imageSize.width, interpolation: interpolation,
-    fit: cropToAspectRatio ? .cropped : padToAspectRatio ? .padded : .stretched)
-  let reader = ImageBatchReader(folder: folder, size: size, colorMode: colorMode, labelMode: labelMode)
-  let order = RowOrder(count: folder.files.count, seed: shuffle ? seed : nil)
-  let batchCount = (order.count + batchSize - 1) / batchSize
-  let batches = Dataset(batchCount: batchCount) { epoch in
-    let rows = order.rows(epoch: epoch)
-    var begin = 0
-    return Dataset.Batches {
-      guard begin < rows.count else { return nil }
-      defer { begin += batchSize }
-      return try reader.batch(rows[begin..<min(begin + batchSize, rows.count)])
+
+  func dataset(_ folder: ImageFolder, _ shuffles: Bool) -> ImageDataset {
+    let size = ImageSize(
+      height: imageSize.height, width: imageSize.width, interpolation: interpolation,
+      fit: cropToAspectRatio ? .cropped : padToAspectRatio ? .padded : .stretched)
+    let reader = ImageBatchReader(folder: folder, size: size, colorMode: colorMode, labelMode: labelMode)
+    let order = RowOrder(count: folder.files.count, seed: shuffles ? seed : nil)
+    let batchSize = batchSize
+    let batchCount = (order.count + batchSize - 1) / batchSize
+    let batches = Dataset(batchCount: batchCount) { epoch in
+      let rows = order.rows(epoch: epoch)
+      var begin = 0
+      return Dataset.Batches {
+        guard begin < rows.count else { return nil }
+        defer { begin += batchSize }
+        return try reader.batch(rows[begin..<min(begin + batchSize, rows.count)])
+      }
     }
+    return ImageDataset(
+      batches: batches.prefetched(2), classNames: folder.classNames, filePaths: folder.files,
+      labels: folder.labels)
   }
-  return ImageDataset(
-    batches: batches.prefetched(2), classNames: folder.classNames, filePaths: folder.files,
-    labels: folder.labels)
 }
 
 /// Makes a batch of files.

@@ -1,6 +1,9 @@
-/// How numbers between pixels are found.
+import BackpropTensors
+
+/// How numbers between pixels are found: TensorFlow's methods, none of which smooths before making smaller, but `area`,
+/// which is the average of what a pixel covers.
 public enum ImageInterpolation: String, CaseIterable, Sendable {
-  case bilinear, nearest
+  case bilinear, nearest, bicubic, area, lanczos3, lanczos5, gaussian, mitchellcubic
 }
 
 /// Brings pictures to one size, as TensorFlow's `image.resize` does (centres of pixels at halves, no smoothing before
@@ -69,7 +72,7 @@ struct ImageSize: Sendable {
         let below = place.rounded(.down)
         return Mix(
           lower: max(Int(below), 0), upper: min(Int(place.rounded(.up)), size - 1), share: place - below)
-      case .nearest:
+      default:
         let nearest = min(Int(((Float(index) + 0.5) * scale).rounded(.down)), size - 1)
         return Mix(lower: nearest, upper: nearest, share: 0)
       }
@@ -81,6 +84,9 @@ struct ImageSize: Sendable {
   ) {
     let channels = pixels.channels
     guard let start = pixels.bytes.baseAddress else { return }
+    guard interpolation == .bilinear || interpolation == .nearest else {
+      return resample(pixels, source, into: target, place)
+    }
     let columns = mixes(place.width, from: source.width)
     for (y, mix) in mixes(place.height, from: source.height).enumerated() {
       let upperRow = start + ((source.top + mix.lower) * pixels.width + source.left) * channels
@@ -96,6 +102,34 @@ struct ImageSize: Sendable {
           out[channel] = top + (bottom - top) * mix.share
         }
         out += channels
+      }
+    }
+  }
+  /// The methods that take more than two rows and columns. As in TensorFlow an axis that keeps its size goes through
+  /// them too: some smooth.
+  private func resample(
+    _ pixels: Pixels, _ source: Rectangle, into target: UnsafeMutablePointer<Float>, _ place: Rectangle
+  ) {
+    guard let method = Resampling.Method(rawValue: interpolation.rawValue) else { return }
+    let channels = pixels.channels
+    let rows = Resampling(method, antialias: false, from: source.height, to: place.height).taps
+    let columns = Resampling(method, antialias: false, from: source.width, to: place.width).taps
+    var mixed = [Float](repeating: 0, count: source.width * channels)
+    for y in 0..<place.height {
+      for index in mixed.indices { mixed[index] = 0 }
+      for tap in rows where tap.weights[y] != 0 {
+        let start = ((source.top + Int(tap.positions[y])) * pixels.width + source.left) * channels
+        for index in mixed.indices { mixed[index] += tap.weights[y] * Float(pixels.bytes[start + index]) }
+      }
+      let out = target + ((place.top + y) * width + place.left) * channels
+      for x in 0..<place.width {
+        for channel in 0..<channels {
+          var sum: Float = 0
+          for tap in columns where tap.weights[x] != 0 {
+            sum += tap.weights[x] * mixed[Int(tap.positions[x]) * channels + channel]
+          }
+          out[x * channels + channel] = sum
+        }
       }
     }
   }

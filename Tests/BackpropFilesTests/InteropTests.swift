@@ -176,6 +176,7 @@ struct InteropTests {
     let history = try TensorBoardTests.writeRun("\(folder!)/runs")
     let values = history.values.mapValues { ConfigValue.array($0.map { .number($0) }) }
     try AtomicFile.write(to: "\(folder!)/runs.json") { try $0.write(JSONWriter.write(.object(values))) }
+    try TensorBoardTests.writeBranches("\(folder!)/branches")
   }
 
   /// As the fixtures hold tensors.

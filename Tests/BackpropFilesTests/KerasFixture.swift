@@ -42,7 +42,7 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   }
   func tensors(_ key: String) -> [Tensor] { fields[key]!.elements!.map(Self.tensor) }
 
-  private static func tensor(_ value: ConfigValue) -> Tensor {
+  static func tensor(_ value: ConfigValue) -> Tensor {
     guard case .object(let fields) = value else { fatalError("a tensor that isn't an object") }
     let shape = Shape(fields["shape"]!.elements!.map { $0.int! })
     let dtype = DType(rawValue: fields["dtype"]!.text!)!
@@ -52,7 +52,9 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
       data.copyBytes(to: storage.bytes.assumingMemoryBound(to: UInt8.self), count: storage.byteCount)
     } else {
       for (index, element) in fields["data"]!.elements!.enumerated() {
-        storeElement(element.double!, at: index, in: storage.bytes, dtype: dtype)
+        storeElement(
+          element.double ?? element.bool.map { $0 ? 1 : 0 } ?? Double(element.text!)!, at: index,
+          in: storage.bytes, dtype: dtype)
       }
     }
     return Tensor(storage, shape: shape, dtype: dtype)

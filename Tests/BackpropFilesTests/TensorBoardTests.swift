@@ -93,6 +93,21 @@ struct TensorBoardTests {
       validationData: LabelledData(x, y))
   }
 
+  /// A run of a graph: two branches that meet, a layer in both, a model inside.
+  static func writeBranches(_ folder: String) throws {
+    let (a, b) = (Input([4], name: "a"), Input([3], name: "b"))
+    let shared = Dense(3, name: "shared")
+    let left = Dense(3, name: "left")(a)
+    let joined = Concatenate(name: "joined")([left, shared(left), shared(b)])
+    let tail = Sequential([Dense(2, name: "last")], name: "tail")
+    let kind = Dense(1, name: "kind")(tail(joined))
+    let model = try Model(inputs: [a, b], outputs: [kind], name: "graph")
+    try model.compile(optimizer: Adam(), losses: [.mse])
+    let x: [any ColumnConvertible] = [counting([6, 4], .float32), counting([6, 3], .float32)]
+    _ = try model.fit(
+      x, [counting([6, 1], .float32)], epochs: 1, verbose: .silent, callbacks: [TensorBoard(folder)])
+  }
+
   @Test("a run is written under Keras' names")
   func run() throws {
     let folder = try TemporaryFolder()
@@ -113,6 +128,19 @@ struct TensorBoardTests {
     ] { #expect(texts["train"]!.contains(tag), "\(tag)") }
     for tag in ["epoch_loss", "evaluation_accuracy_vs_iterations"] {
       #expect(texts["validation"]!.contains(tag), "\(tag)")
+    }
+  }
+
+  @Test("the graph of a functional model says which layers feed which")
+  func graph() throws {
+    let folder = try TemporaryFolder()
+    try Self.writeBranches(folder.path)
+    let name = try FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/train")[0]
+    let text = String(decoding: try bytes(of: "\(folder.path)/train/\(name)"), as: UTF8.self)
+    for part in [
+      "graph_keras_model", #""keras_history": ["shared", 1, 0]"#, #""keras_history": ["left", 0, 0]"#,
+    ] {
+      #expect(text.contains(part), "\(part)")
     }
   }
 

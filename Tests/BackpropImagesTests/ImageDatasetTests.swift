@@ -12,6 +12,14 @@ import Testing
     // Keras' None is JSON's null.
     let hasLabels = !(options["label_mode"] is NSNull)
     let mode = try #require(LabelMode(rawValue: options["label_mode"] as? String ?? "int"))
+    if let part = options["part"] as? Int {
+      let both = try imageDatasets(
+        fromDirectory: Images.folder, batchSize: options["batch_size"] as? Int ?? 32,
+        imageSize: (size[0], size[1]),
+        shuffle: options["shuffle"] as? Bool ?? true, seed: options["seed"] as? Int ?? 0,
+        validationSplit: try #require(options["validation_split"] as? Double))
+      return part == 0 ? both.training : both.validation
+    }
     return try imageDataset(
       fromDirectory: Images.folder, labels: hasLabels ? .inferred : .none, labelMode: mode,
       classNames: options["class_names"] as? [String],
@@ -20,8 +28,8 @@ import Testing
       shuffle: options["shuffle"] as? Bool ?? true, seed: options["seed"] as? Int ?? 0,
       validationSplit: options["validation_split"] as? Double,
       subset: (options["subset"] as? String).flatMap(ImageSubset.init),
-      interpolation: ImageInterpolation(rawValue: options["interpolation"] as? String ?? "bilinear")
-        ?? .bilinear,
+      interpolation: try #require(
+        ImageInterpolation(rawValue: options["interpolation"] as? String ?? "bilinear")),
       cropToAspectRatio: options["crop_to_aspect_ratio"] as? Bool ?? false,
       padToAspectRatio: options["pad_to_aspect_ratio"] as? Bool ?? false)
   }

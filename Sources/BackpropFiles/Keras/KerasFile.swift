@@ -107,7 +107,7 @@ package enum KerasFile {
       return try archive.contents(of: member)
     }
     let config = try contents(KerasPaths.config)
-    var reader = KerasModelReader(file: path)
+    var reader = KerasModelReader(file: path) { try archive.member($0).map(archive.contents) }
     let model = try reader.model(
       config: config.bytes(at: 0, count: config.count), weights: contents(KerasPaths.weights), seed: seed)
     return (model, reader.warnings)

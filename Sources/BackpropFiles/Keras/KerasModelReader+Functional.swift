@@ -45,12 +45,15 @@ extension KerasModelReader {
     }
   }
 
-  mutating func functional(_ object: KerasConfigObject, seed: Int) throws -> Functional {
+  mutating func functional(
+    _ object: KerasConfigObject, seed: Int, at place: [String]
+  ) throws -> Functional {
     guard let entries = object.config["layers"]?.elements else {
       throw object.failure("its list of layers", "none")
     }
     var graph = Graph()
     var nodes: [Node] = []
+    var places = KerasPaths.Places(container: place)
     for (index, entry) in entries.enumerated() {
       let child = try KerasConfigObject(entry, at: "\(object.place).layers[\(index)]", file: object.file)
       guard let name = child.fields["name"]?.text ?? child.config["name"]?.text else {
@@ -64,7 +67,7 @@ extension KerasModelReader {
         graph.operations[name] = child
         continue
       }
-      let made = try layer(child, seed: seed)
+      let made = try layer(child, seed: seed, at: places.next(child.className))
       graph.layers[name] = made
       if let input = made as? Input {
         try check(input.shape, child)
@@ -119,7 +122,7 @@ extension KerasModelReader {
         try collect(fields["args"] ?? .null, object, &arguments)
         guard case .object(let named)? = fields["kwargs"] else { break }
         // Attention takes value and key by name, recurrent layers their state.
-        let order = ["query", "value", "key", "attention_mask", "initial_state"]
+        let order = ["query", "value", "key", "attention_mask", "initial_state", "states"]
         for (key, value) in named.sorted(by: {
           (order.firstIndex(of: $0.key) ?? 9, $0.key) < (order.firstIndex(of: $1.key) ?? 9, $1.key)
         }) {

@@ -10,8 +10,14 @@ struct KerasModelReader {
   /// The file's path, for messages.
   let file: String
   private(set) var warnings: [String] = []
+  /// What layers keep in files of their own, by the member's name.
+  private let asset: (String) throws -> ByteRegion?
+  private(set) var weightsFile: HDF5Reader?
 
-  init(file: String) { self.file = file }
+  init(file: String, asset: @escaping (String) throws -> ByteRegion? = { _ in nil }) {
+    self.file = file
+    self.asset = asset
+  }
 
   /// - Parameters:
   ///   - config: the bytes of `config.json`.
@@ -20,6 +26,7 @@ struct KerasModelReader {
     let name = "\(file): \(KerasPaths.config)"
     let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
     let reader = KerasWeightReader(file: try HDF5Reader(weights))
+    weightsFile = reader.file
     let model = try build(top, reader.file, seed: seed) { try reader.read(into: $0) }
     if case .object(let config)? = top.fields["compile_config"], !config.isEmpty {
       try compile(model, config, reader)
@@ -44,7 +51,7 @@ struct KerasModelReader {
     let budget = WeightBudget(bytes: min(elements, 1 << 50) * 8)
     let model: Model
     do {
-      model = try WeightBudget.$current.withValue(budget) { try self.model(top, seed: seed) }
+      model = try WeightBudget.$current.withValue(budget) { try self.model(top, seed: seed, at: []) }
     } catch let error as ModelError {
       throw DataError(
         file: top.file, place: .wholeFile, expected: "a model that can be built", found: "'\(error)'")
@@ -55,24 +62,28 @@ struct KerasModelReader {
 
   // MARK: - Layers
 
-  private mutating func model(_ object: KerasConfigObject, seed: Int) throws -> Model {
+  /// - Parameter place: where its weights and assets are.
+  private mutating func model(_ object: KerasConfigObject, seed: Int, at place: [String]) throws -> Model {
     switch object.className {
-    case "Sequential": return try sequential(object, seed: seed)
+    case "Sequential": return try sequential(object, seed: seed, at: place)
     // Keras 2's name for it.
-    case "Functional", "Model": return try functional(object, seed: seed)
+    case "Functional", "Model": return try functional(object, seed: seed, at: place)
     default:
       throw object.failure("a Sequential or Functional model", "a model of class \(object.className)")
     }
   }
 
-  private mutating func sequential(_ object: KerasConfigObject, seed: Int) throws -> Sequential {
+  private mutating func sequential(
+    _ object: KerasConfigObject, seed: Int, at place: [String]
+  ) throws -> Sequential {
     guard let entries = object.config["layers"]?.elements else {
       throw object.failure("its list of layers", "none")
     }
     var layers: [Layer] = []
+    var places = KerasPaths.Places(container: place)
     for (index, entry) in entries.enumerated() {
       let child = try KerasConfigObject(entry, at: "\(object.place).layers[\(index)]", file: object.file)
-      layers.append(try layer(child, seed: seed))
+      layers.append(try layer(child, seed: seed, at: places.next(child.className)))
     }
     let name = object.config["name"]?.text
     let shape = try inputShape(object, layers)
@@ -82,12 +93,17 @@ struct KerasModelReader {
     return model
   }
 
-  mutating func layer(_ object: KerasConfigObject, seed: Int) throws -> Layer {
+  mutating func layer(_ object: KerasConfigObject, seed: Int, at place: [String]) throws -> Layer {
     if ["Sequential", "Functional", "Model"].contains(object.className) {
-      return try model(object, seed: seed)
+      return try model(object, seed: seed, at: place)
     }
     let known = try object.registered()
     var config = object.config
+    let name = "\((["assets"] + place).joined(separator: "/"))/vocabulary.txt"
+    if object.className == "IntegerLookup", config["vocabulary"] ?? .null == .null, let text = try asset(name)
+    {
+      try addVocabulary(text, object, at: place, to: &config)
+    }
     // Keras 2's name for it.
     if let shape = config["batch_input_shape"], config["batch_shape"] == nil { config["batch_shape"] = shape }
     let policy = try object.dtypePolicy()

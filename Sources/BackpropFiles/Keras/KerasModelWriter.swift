@@ -9,13 +9,23 @@ import BackpropTensors
 struct KerasModelWriter {
   /// The file's path, for messages.
   let file: String
+  /// The batch size that a stateful layer carries states for: Keras wants it in the inputs, which are open otherwise.
+  private var batch: ConfigValue = .null
+
+  init(file: String) { self.file = file }
 
   // MARK: - Configuration
 
   func config(of model: Model) throws -> ConfigValue {
-    guard case .object(var fields) = try object(model) else { return .null }
+    var writer = self
+    writer.batch = Self.carriedBatch(of: model).map { .integer($0) } ?? .null
+    guard case .object(var fields) = try writer.object(model) else { return .null }
     if let compiled = model.compileConfig { fields["compile_config"] = .object(compiled) }
     return .object(fields)
+  }
+
+  private static func carriedBatch(of layer: Layer) -> Int? {
+    layer.carriedVariables.last?.shape[0] ?? layer.sublayers.lazy.compactMap(carriedBatch).first
   }
 
   private func sequential(_ model: Sequential) throws -> ConfigValue {
@@ -23,7 +33,7 @@ struct KerasModelWriter {
       throw ModelError(
         .order, at: model.path, "has no weights yet; call build(sampleShape:) or fit before save")
     }
-    let shape = Self.shape(input)
+    let shape = Self.shape(input, batch)
     var layers = try model.sublayers.map { try object($0) }
     if !(model.sublayers.first is Input) {
       layers.insert(try object(Input(Shape(input.dimensions.dropFirst()), name: "input_layer")), at: 0)
@@ -48,18 +58,21 @@ struct KerasModelWriter {
         file: file, place: .part(layer.path), expected: "a configuration that a file can hold",
         found: context.debugDescription)
     }
-    guard let config = found else {
+    guard var config = found else {
       let reason = layer is Lambda ? ", whose function no file can hold" : ", which a file can't describe"
       throw DataError(
         file: file, place: .part(layer.path), expected: "layers of Keras' or models of them",
         found: "the class \(layer.className)\(reason)",
         advice: "save the weights alone, by getWeights()")
     }
+    if layer is Input, case .array(let sizes)? = config["batch_shape"] {
+      config["batch_shape"] = .array([batch] + sizes.dropFirst())
+    }
     var beside: [String: ConfigValue] = [:]
     if let input = layer.preparedInputs?.first, !layer.weights.isEmpty {
       // Keras finds the shapes of what is given as a list by name itself.
       let given = layer.preparedInputs?.prefix(layer.namedInputs?.after ?? .max)
-      let shapes = given?.map(Self.shape) ?? []
+      let shapes = given?.map { Self.shape($0) } ?? []
       if let names = layer.argumentNames {
         let named = zip(names, shapes).filter { !$0.0.hasSuffix("_mask") }.map { ("\($0)_shape", $1) }
         beside["build_config"] = .object([
@@ -104,7 +117,7 @@ struct KerasModelWriter {
       return .object(["class_name": "__keras_tensor__", "config": .object(config)])
     }
     if let named = layer.namedInputs {
-      let further = Array(tensors.dropFirst(named.after))
+      let further = Self.grouped(Array(tensors.dropFirst(named.after)), layer.namedInputGroups)
       return .object([
         "args": .array(Array(tensors.prefix(named.after))),
         "kwargs": .object(further.isEmpty ? [:] : [named.name: .array(further)]),
@@ -118,6 +131,15 @@ struct KerasModelWriter {
       named[names[last]] = arguments.removeLast()
     }
     return .object(["args": .array(arguments), "kwargs": .object(named)])
+  }
+
+  private static func grouped(_ tensors: [ConfigValue], _ counts: [Int]) -> [ConfigValue] {
+    guard counts.reduce(0, +) == tensors.count else { return tensors }
+    var rest = tensors[...]
+    return counts.map { count in
+      defer { rest = rest.dropFirst(count) }
+      return count == 1 ? rest.first! : .array(Array(rest.prefix(count)))
+    }
   }
 
   private func history(_ tensor: SymbolicTensor, _ model: Functional, firstCall: Int = 0) -> ConfigValue {
@@ -141,9 +163,9 @@ struct KerasModelWriter {
     return .object(fields.merging(beside) { $1 })
   }
 
-  /// With the batch axis open.
-  private static func shape(_ shape: Shape) -> ConfigValue {
-    .array([.null] + shape.dimensions.dropFirst().map { .integer($0) })
+  /// With the batch axis open, or as given.
+  private static func shape(_ shape: Shape, _ batch: ConfigValue = .null) -> ConfigValue {
+    .array([batch] + shape.dimensions.dropFirst().map { .integer($0) })
   }
 
   // MARK: - Weights
@@ -160,8 +182,9 @@ struct KerasModelWriter {
   }
 
   private func add(_ layer: Layer, at path: [String], to root: inout HDF5Group) {
-    let own = layer.savedWeights.map(\.variable.stored)
-    root[KerasPaths.variables(of: path)] = Self.group(named: layer.name, own)
+    var group = Self.group(named: layer.name, layer.savedWeights.map(\.variable.stored))
+    group.tensors.merge(layer.savedTensors) { $1 }
+    root[KerasPaths.variables(of: path)] = group
     for (child, place) in KerasPaths.children(of: layer, at: path) { add(child, at: place, to: &root) }
   }
 

@@ -15,12 +15,22 @@ enum KerasPaths {
   ///
   /// They go by class, not by the layer's name: `layers/dense`, `layers/dense_1`, …
   static func places(of layers: [Layer], in path: [String]) -> [[String]] {
-    var counts: [String: Int] = [:]
-    return layers.map { layer in
-      let key = key(ofClass: layer.baseName)
+    var places = Places(container: path)
+    return layers.map { places.next($0.baseName) }
+  }
+
+  /// The places of the layers of a container, one after the other.
+  struct Places {
+    let container: [String]
+    private var counts: [String: Int] = [:]
+
+    init(container: [String]) { self.container = container }
+
+    mutating func next(_ className: String) -> [String] {
+      let key = key(ofClass: className)
       let count = counts[key, default: 0]
       counts[key] = count + 1
-      return path + ["layers", count == 0 ? key : "\(key)_\(count)"]
+      return container + ["layers", count == 0 ? key : "\(key)_\(count)"]
     }
   }
 

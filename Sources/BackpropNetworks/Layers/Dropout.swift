@@ -41,7 +41,7 @@ public final class Dropout: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func check(_ inputs: [Shape]) throws {
     let noise = noiseShape(for: inputs[0])
-    guard noise.rank == inputs[0].rank, Shape.broadcast(noise, inputs[0]) == inputs[0] else {
+    guard noise.stretches(to: inputs[0], anyBatch: SymbolicCall.isActive) else {
       throw ModelError(
         .shape, at: path, "the noise shape \(noise) doesn't stretch to the input's \(inputs[0])")
     }
@@ -53,5 +53,17 @@ public final class Dropout: Layer, ConfigurableLayer, @unchecked Sendable {
     if rate == 1 { return Tensor.zeros(like: input) }
     let kept = (random ?? context.random).bernoulli(noiseShape(for: input.shape), probability: 1 - rate)
     return input * (kept.cast(to: input.dtype) * (1 / (1 - rate)))
+  }
+}
+
+extension Shape {
+  /// Whether something of this shape can be stretched to one of the same rank.
+  ///
+  /// - Parameter anyBatch: in a graph the first axis isn't known yet.
+  func stretches(to shape: Shape, anyBatch: Bool) -> Bool {
+    rank == shape.rank
+      && zip(dimensions, shape.dimensions).enumerated().allSatisfy { axis, sizes in
+        sizes.0 == sizes.1 || sizes.0 == 1 || (anyBatch && axis == 0)
+      }
   }
 }

@@ -252,6 +252,15 @@ open class Layer: @unchecked Sendable {
   /// - Throws: ``ModelError`` with the first that isn't.
   package func checkData(_ column: Column) throws {}
 
+  /// Why it can't be part of a model, whose calls are recorded before there are numbers; nil: it can.
+  package var needsNumbers: String? { nil }
+
+  /// - Throws: ``ModelError`` when it, or a layer inside it, can't be part of a model.
+  func checkIsRecordable() throws {
+    if let reason = needsNumbers { throw ModelError(.argument, at: path, reason) }
+    for layer in sublayers { try layer.checkIsRecordable() }
+  }
+
   /// Inputs that suit the registry's example of this class, for the test that every layer passes; nil: the first of some
   /// usual shapes that it takes.
   package var sampleInputs: [TensorType]? { nil }
@@ -270,6 +279,12 @@ open class Layer: @unchecked Sendable {
 
   /// Inputs after this many are one list under a name where Keras calls the layer; nil: all are given by their place.
   package var namedInputs: (name: String, after: Int)? { nil }
+
+  /// How many of these belong together, as the states of each cell of a stack; empty: each stands alone.
+  package var namedInputGroups: [Int] { [] }
+
+  /// What files keep beside ``savedWeights``, by Keras' names.
+  package var savedTensors: [String: Tensor] { [:] }
 
   /// The layer's own weights, without its sublayers'.
   public var ownWeights: [Weight] { state.withLock { $0.weights } }

@@ -120,7 +120,7 @@ package enum LayerRegistry {
     LayerClass(Hashing(binCount: 1), required: ["num_bins"]),
     LayerClass(IntegerLookup()),
     LayerClass(StringLookup()),
-    LayerClass(TextVectorization()),
+    LayerClass(TextVectorization(), needed: ["standardize", "split", "ngrams"]),
     LayerClass(STFTSpectrogram()),
     LayerClass(MelSpectrogram()),
     LayerClass(Resizing(1, 1), required: ["height", "width"]),
@@ -157,13 +157,18 @@ package struct LayerClass: Sendable {
   /// All keys of its configuration.
   package let keys: Set<String>
   private let required: Set<String>
+  private let needed: Set<String>
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DTypePolicy) throws -> Layer
 
-  /// - Parameter withoutDefault: keys of which the example's values are its own.
+  /// - Parameters:
+  ///   - withoutDefault: keys of which the example's values are its own.
+  ///   - needed: keys that Keras wants to be there when they are null.
   init<Example: ConfigurableLayer>(
-    _ example: Example, required: Set<String> = [], withoutDefault: Set<String> = []
+    _ example: Example, required: Set<String> = [], withoutDefault: Set<String> = [],
+    needed: Set<String> = []
   ) {
+    self.needed = needed
     className = example.className
     hasTrainable = Example.savesTrainable
     self.required = required
@@ -202,13 +207,20 @@ package struct LayerClass: Sendable {
   package static func config(of layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     var config = try encoded(layer)
     guard !isMakingExamples, let known = try? LayerRegistry.named(layer.className) else { return config }
+    for key in known.needed where config[key] == nil { config[key] = .null }
     for (key, value) in known.defaults where config[key] == nil && value != .null { config[key] = .null }
     return config
   }
 
   private static func encoded(_ layer: some ConfigurableLayer) throws -> [String: ConfigValue] {
     let data = try KerasJSON.encode(layer.configuration)
-    return try JSONDecoder().decode([String: ConfigValue].self, from: data)
+    var config = try JSONDecoder().decode([String: ConfigValue].self, from: data)
+    // 1.0 became 1 on the way, which PyTorch, whose functions Keras hands some of these to, takes for another type.
+    for field in configurationFields(layer.configuration) where field.value is Double {
+      let key = KerasNaming.key(field.label)
+      if case .integer(let whole)? = config[key] { config[key] = .number(Double(whole)) }
+    }
+    return config
   }
 
   /// The same with name, dtype and whether it is trained; nil for a layer without a configuration.

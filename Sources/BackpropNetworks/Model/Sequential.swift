@@ -43,6 +43,7 @@ public final class Sequential: Model, @unchecked Sendable {
     }
     var shapes = inputs
     for layer in stack {
+      try layer.checkIsRecordable()
       try layer.prepare(shapes, random: random)
       shapes = layer.outputShapes(shapes)
       try WeightBudget.current?.check(shapes, at: layer.path)

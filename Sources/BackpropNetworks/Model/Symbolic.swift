@@ -163,7 +163,8 @@ extension Layer {
   }
 
   private func symbolicTypes(_ inputs: [TensorType], _ options: Set<CallOption>) throws -> [TensorType] {
-    try Engine.exclusively {
+    try checkIsRecordable()
+    return try Engine.exclusively {
       try SymbolicCall.$isActive.withValue(true) { try prepare(inputs.map(\.shape)) }
       try WeightBudget.current?.check(inputs.map(\.shape), at: path)
       return outputTypes(inputs, options: options)

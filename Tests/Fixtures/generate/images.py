@@ -124,8 +124,12 @@ def relative(paths):
     return [str(pathlib.Path(path).relative_to(FOLDER)) for path in paths]
 
 
-def dataset(**options):
+def dataset(part=None, **options):
+    """`part`: which of the two of the subset "both"."""
     data = keras.utils.image_dataset_from_directory(FOLDER, verbose=False, **options)
+    if part is not None:
+        data = data[part]
+        options["part"] = part
     options["image_size"] = list(options.get("image_size", (256, 256)))
     case = {"kind": "dataset", "options": options, "class_names": data.class_names, "files": relative(data.file_paths)}
     if not options.get("shuffle", True):
@@ -151,4 +155,15 @@ for seed in (0, 1, 1234567):
     dataset(image_size=(2, 2), seed=seed)
     dataset(image_size=(2, 2), seed=seed, validation_split=0.25, subset="training")
     dataset(image_size=(2, 2), seed=seed, validation_split=0.25, subset="validation")
+# Of PNG files alone: a JPEG's pixel may be off by one, which the average of many spreads over all of them.
+exact = {**plain, "class_names": ["birds", "cats"]}
+for interpolation in ("nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"):
+    for size in ((5, 7), (13, 4), (2, 3)):
+        dataset(**exact, image_size=size, interpolation=interpolation)
+for interpolation in ("area", "lanczos3"):
+    dataset(**exact, image_size=(7, 5), interpolation=interpolation, crop_to_aspect_ratio=True)
+    dataset(**exact, image_size=(7, 5), interpolation=interpolation, pad_to_aspect_ratio=True)
+for part in (0, 1):
+    dataset(part, **plain, image_size=(2, 2), validation_split=0.3, subset="both")
+    dataset(part, image_size=(2, 2), seed=3, validation_split=0.25, subset="both")
 result.write()

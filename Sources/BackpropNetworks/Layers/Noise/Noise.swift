@@ -120,7 +120,7 @@ public final class AlphaDropout: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func check(_ inputs: [Shape]) throws {
     let noise = noiseShape(for: inputs[0])
-    guard noise.rank == inputs[0].rank, Shape.broadcast(noise, inputs[0]) == inputs[0] else {
+    guard noise.stretches(to: inputs[0], anyBatch: SymbolicCall.isActive) else {
       throw ModelError(
         .shape, at: path, "the noise shape \(noise) doesn't stretch to the input's \(inputs[0])")
     }

@@ -91,9 +91,13 @@ public final class Hashing: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func build(_ input: Shape) throws { try checkOptions() }
 
+  package override var needsNumbers: String? {
+    "hashes numbers that are there: call it before the model, on its data"
+  }
+
   /// Bins of whole numbers, by their decimal digits. Can't be part of a compiled model: its numbers must be there.
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
-    require(input.isReadable, "\(path): hashes numbers that are there: call it before the model, on its data")
+    require(input.isReadable, "\(path): \(needsNumbers!)")
     // Keras cuts fractions off.
     let digits = input.cast(to: .int64).integers.map { bin("\($0)") }
     do { return try output(digits, input.shape) } catch { programmerError("\(error)") }

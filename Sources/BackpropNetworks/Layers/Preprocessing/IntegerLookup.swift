@@ -123,6 +123,18 @@ public final class IntegerLookup: Layer, ConfigurableLayer, @unchecked Sendable 
     } catch { programmerError("\(error)") }
   }
 
+  /// Keras reads the weights of tf-idf from here, though its configuration has them too.
+  package override var savedTensors: [String: Tensor] {
+    guard let weights = try? table().idfWeights else { return [:] }
+    return ["idf_weights": Tensor(weights.map { Float($0) })]
+  }
+
+  package override var needsNumbers: String? {
+    let options = options
+    guard !options.inverts, options.oovCount > 1, !options.usesRemainder else { return nil }
+    return "hashes unknown numbers, which a compiled model can't: call it before the model, on its data"
+  }
+
   /// The same in tensor operations. An unknown value that has no number becomes −1.
   private func recorded(_ values: Tensor, _ table: TokenTable<Int>) -> Tensor {
     let options = table.options
@@ -143,9 +155,7 @@ public final class IntegerLookup: Layer, ConfigurableLayer, @unchecked Sendable 
     case 0: unknown = Tensor(Int64(-1))
     case 1: unknown = Tensor(Int64(options.start - 1))
     default:
-      require(
-        options.usesRemainder, "\(path): hashes unknown numbers, which a compiled model can't; call it before"
-      )
+      require(options.usesRemainder, "\(path): \(needsNumbers ?? "")")
       let remainder = values.remainder(dividingBy: Tensor(Int64(options.oovCount)))
       unknown = remainder + Tensor(Int64(options.start - options.oovCount))
     }

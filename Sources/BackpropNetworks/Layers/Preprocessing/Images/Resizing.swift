@@ -44,8 +44,10 @@ public final class Resizing: Layer, ConfigurableLayer, @unchecked Sendable {
     func refuse(_ message: String) -> ModelError { ModelError(.argument, at: path, message) }
     let (height, width) = (configuration.height, configuration.width)
     if height < 1 || width < 1 { throw refuse("the new size must be positive, got \(height) × \(width)") }
-    if Resampling.Method(rawValue: configuration.interpolation) == nil {
-      let names = Resampling.Method.allCases.map(\.rawValue).joined(separator: ", ")
+    // Keras' layer doesn't know TensorFlow's other two, which folders of images do.
+    let methods = Resampling.Method.allCases.filter { $0 != .gaussian && $0 != .mitchellcubic }
+    if !methods.contains(where: { $0.rawValue == configuration.interpolation }) {
+      let names = methods.map(\.rawValue).joined(separator: ", ")
       throw refuse("expected the interpolation \(names), got \(configuration.interpolation)")
     }
     if configuration.fillMode != "constant" {

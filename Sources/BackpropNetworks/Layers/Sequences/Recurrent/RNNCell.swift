@@ -42,6 +42,8 @@ open class RNNCell: Layer, @unchecked Sendable {
 
   open override var inputCounts: ClosedRange<Int> { 1 + stateCount...1 + stateCount }
 
+  package override var namedInputs: (name: String, after: Int)? { ("states", 1) }
+
   open override func outputMasks(_ results: [Tensor], of inputs: [Tensor]) -> [Tensor?] {
     results.map { _ in nil }
   }

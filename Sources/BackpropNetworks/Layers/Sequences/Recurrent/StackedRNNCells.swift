@@ -37,6 +37,7 @@ public final class StackedRNNCells: RNNCell, ConfigurableLayer, @unchecked Senda
 
   public override var stateSizes: [Int] { cells.flatMap(\.stateSizes) }
   public override var stateCount: Int { cells.reduce(0) { $0 + $1.stateCount } }
+  package override var namedInputGroups: [Int] { cells.map(\.stateCount) }
   public override var outputSize: Int { cells.last?.outputSize ?? 0 }
 
   /// The shapes of what each cell is given in a step.

@@ -1,15 +1,16 @@
-import BackpropTensors
 import Foundation
 
 /// How each place along one axis of a resized image is made from places of the original: a few of them, each by a
 /// weight. As TensorFlow's `tf.image.resize` does it, to the rounding.
-struct Resampling {
-  enum Method: String, CaseIterable { case nearest, bilinear, bicubic, lanczos3, lanczos5, area }
+package struct Resampling: Sendable {
+  package enum Method: String, CaseIterable, Sendable {
+    case nearest, bilinear, bicubic, area, lanczos3, lanczos5, gaussian, mitchellcubic
+  }
 
   /// For each tap the place it reads for every place of the result, and its weight there.
-  private(set) var taps: [(positions: [Int32], weights: [Float])] = []
+  package private(set) var taps: [(positions: [Int32], weights: [Float])] = []
 
-  init(_ method: Method, antialias: Bool, from size: Int, to target: Int) {
+  package init(_ method: Method, antialias: Bool, from size: Int, to target: Int) {
     let scale = Float(size) / Float(target)
     let spans: [(start: Int, weights: [Float])] = (0..<target).map { place in
       switch method {
@@ -30,7 +31,7 @@ struct Resampling {
   }
 
   /// The images resized along one axis.
-  func callAsFunction(_ images: Tensor, axis: Int) -> Tensor {
+  package func callAsFunction(_ images: Tensor, axis: Int) -> Tensor {
     var shape = [Int](repeating: 1, count: images.rank)
     shape[axis] = taps[0].positions.count
     var result: Tensor?
@@ -66,6 +67,12 @@ struct Resampling {
     return x >= 1 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : ((1.5 * x - 2.5) * x) * x + 1
   }
 
+  /// Mitchell and Netravali's cubic with B = C = 1/3.
+  private static func mitchell(_ x: Float) -> Float {
+    if x >= 2 { return 0 }
+    return x >= 1 ? ((-7 / 18 * x + 2) * x - 10 / 3) * x + 16 / 9 : ((7 / 6 * x - 2) * x) * x + 8 / 9
+  }
+
   private static func lanczos(_ x: Float, _ radius: Float) -> Float {
     let x = abs(x)
     if x > radius { return 0 }
@@ -82,7 +89,8 @@ struct Resampling {
       switch method {
       case .lanczos5: 5
       case .lanczos3: 3
-      case .bicubic: 2
+      case .bicubic, .mitchellcubic: 2
+      case .gaussian: 1.5
       default: 1
       }
     let at = (Float(place) + 0.5) * scale
@@ -93,6 +101,9 @@ struct Resampling {
       switch method {
       case .lanczos3, .lanczos5: return (source, lanczos(x, radius))
       case .bicubic: return (source, keys(x))
+      case .mitchellcubic: return (source, mitchell(x))
+      // The deviation is a third of the radius.
+      case .gaussian: return (source, x < radius ? exp(-2 * x * x) : 0)
       default: return (source, max(0, 1 - x))
       }
     }

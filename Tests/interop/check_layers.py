@@ -1,0 +1,261 @@
+"""What Keras makes of the models that the suite `Every layer for Keras` wrote: each configuration of each layer.
+
+For each: weights and optimizer state bit for bit, predictions and the weights after one more Adam step within 1e-5; then
+Keras saves what it loaded, and a model of its own with the same configurations, for the suite `Every layer from Keras`.
+Run by `scripts/test --interop`; by hand: BACKPROP_INTEROP=DIR swift test … --filter InteropTests, then this with DIR.
+`--first N`: of each layer N configurations.
+"""
+
+import inspect
+import json
+import os
+import pathlib
+import re
+import sys
+import traceback
+import zipfile
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import keras
+import numpy as np
+
+from tensors import stored, tensor
+
+FOLDER = pathlib.Path(sys.argv[1])
+BACKEND = keras.backend.backend()
+LIMIT = 1e-5
+# The configurations in the fixtures are those of Keras 3.15.
+IS_OLD = keras.__version__.startswith("3.0.")
+TAG = keras.__version__ if IS_OLD else BACKEND
+
+
+class Differs(Exception):
+    pass
+
+
+def difference(found, expected, what):
+    found, expected = np.asarray(found, "float64"), np.asarray(expected, "float64")
+    if found.shape != expected.shape:
+        raise Differs(f"{what}: {found.shape}, expected {expected.shape}")
+    worst = float(np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected)), initial=0))
+    if not worst <= LIMIT:
+        raise Differs(f"{what}: differs by {worst:.1e}")
+    return worst
+
+
+def identical(found, expected, what):
+    if len(found) != len(expected):
+        raise Differs(f"{what}: {len(found)}, expected {len(expected)}")
+    for a, b in zip(found, expected):
+        a = keras.ops.convert_to_numpy(a)
+        if a.shape != b.shape or not np.array_equal(a, b):
+            raise Differs(f"{what}: not the same bits")
+
+
+def width(layer):
+    return layer["config"].get("units", layer["config"].get("filters"))
+
+
+def limitation(facts):
+    """Why Keras can't do what a sample wants, or does it otherwise on this backend than on TensorFlow, whose numbers are ours;
+    None where it can."""
+    name, config = facts["class"], facts["layer"]["config"]
+    if name == "Bidirectional" and width(config["layer"]) != width(config["backward_layer"]):
+        return "Keras takes the layer for both directions to be equally wide when it works out shapes"
+    if "return_attention_scores" in facts["options"]:
+        return "Keras works out the shape of attention's scores from the query alone"
+    if BACKEND == "tensorflow" and name.endswith("Cell") and (config["dropout"] or config["recurrent_dropout"]):
+        return "on TensorFlow a cell that is called by itself keeps a mask of dropout from one trace to the next"
+    if BACKEND == "torch":
+        if name.startswith("AveragePooling") and config["padding"] == "same":
+            return "on PyTorch Keras counts the padding into the average"
+        if name == "LayerNormalization" and config["axis"] not in (-1, [-1]):
+            return "on PyTorch Keras normalises the last axes alone"
+        if name == "Resizing" and config["interpolation"] in ("lanczos3", "lanczos5", "area"):
+            return "on PyTorch Keras has no such interpolation"
+        if name == "Resizing" and config["interpolation"] == "bicubic":
+            return "PyTorch's cubic is another one"
+    return None
+
+
+def step_limitation(facts):
+    """Why the step after can't be compared; None where it can."""
+    if facts["is_random"]:
+        return "training draws random numbers"
+    text = json.dumps(facts["layer"])
+    if IS_OLD and (facts["class"] == "ActivityRegularization" or re.search(r'_regularizer": [^n]', text)):
+        return "Keras 3.0.5 adds the losses of regularizers twice on JAX"
+    if BACKEND == "tensorflow" and facts["class"] == "Embedding":
+        return "on TensorFlow Adam squares the gradients of an embedding's row that is read twice one by one, not their sum"
+    return None
+
+
+def answer(model, facts):
+    reset(model)
+    return model.predict_on_batch([tensor(x) for x in facts["inputs"]])
+
+
+def step(model, facts):
+    reset(model)
+    return float(model.train_on_batch([tensor(x) for x in facts["inputs"]], tensor(facts["labels"]), return_dict=True)["loss"])
+
+
+def eager(model):
+    """Tracing takes TensorFlow longer than computing: `check_files.py` has it traced, here there are many models. What is
+    saved says nothing of it."""
+    model.run_eagerly = BACKEND == "tensorflow"
+
+
+def reset(model):
+    """What stateful layers carry is in no file."""
+    for layer in model.layers:
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
+
+
+def ours(name, facts):
+    """Loads our file; saves it again before the step."""
+    model = keras.saving.load_model(FOLDER / f"{name}.keras")
+    identical(model.weights, [tensor(w) for w in facts["weights"]], "weights")
+    identical(model.optimizer.variables, [tensor(v) for v in facts["state"]], "optimizer state")
+    model.save(FOLDER / f"back-{TAG}-{name}.keras")
+    eager(model)
+    worst = [difference(answer(model, facts), tensor(facts["output"]), "output"), 0.0]
+    if step_limitation(facts) is None:
+        worst[1] = difference(step(model, facts), facts["loss"], "loss")
+        for weight, expected in zip(model.weights, facts["after"]):
+            found = keras.ops.convert_to_numpy(weight)
+            worst[1] = max(worst[1], difference(found, tensor(expected), f"{weight.path} after a step"))
+    return worst
+
+
+def theirs(name, facts):
+    """A model of Keras' own: the graph of ours around the layer as the fixtures have it."""
+    with zipfile.ZipFile(FOLDER / f"{name}.keras") as archive:
+        graph = json.loads(archive.read("config.json"))
+    graph.pop("compile_config")
+    layers = graph["config"]["layers"]
+    for layer in layers:
+        if layer["class_name"] == facts["class"] and layer["name"] == layer["config"]["name"] == subject(facts, layers):
+            layer["config"] = {**configuration(facts["layer"])["config"], "name": layer["name"]}
+            layer.pop("build_config", None)
+    model = keras.saving.deserialize_keras_object(graph)
+    if facts["adapt"] is not None:
+        model.get_layer(subject(facts, layers)).adapt(tensor(facts["adapt"]))
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
+    eager(model)
+    for _ in range(2):
+        step(model, facts)
+    # A gradient that is zero but for rounding, such as that of a bias before a softmax, would be divided by itself.
+    for velocity in model.optimizer.variables[3::2]:
+        velocity.assign(velocity + 1e-4)
+    model.save(FOLDER / f"keras-{TAG}-{name}.keras")
+    values = {key: facts[key] for key in ("class", "inputs", "labels")}
+    values["output"] = stored(answer(model, facts))
+    values["weights"] = [stored(keras.ops.convert_to_numpy(w)) for w in model.weights]
+    values["state"] = [stored(keras.ops.convert_to_numpy(v)) for v in model.optimizer.variables]
+    values["is_random"] = step_limitation(facts) is not None
+    if not values["is_random"]:
+        values["loss"] = step(model, facts)
+        values["after"] = [stored(keras.ops.convert_to_numpy(w)) for w in model.weights]
+    (FOLDER / f"keras-{TAG}-{name}.json").write_text(json.dumps(values))
+
+
+def configuration(value):
+    """A configuration of the fixtures; for an old Keras without what it doesn't know."""
+    if not IS_OLD:
+        return value
+    if isinstance(value, list):
+        return [configuration(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") == "DTypePolicy":
+        return value["config"]["name"]
+    value = {key: configuration(v) for key, v in value.items()}
+    made = next((getattr(module, value["class_name"]) for module in (keras.layers, keras.initializers)
+                 if hasattr(module, value.get("class_name") or "")), None)
+    if made is not None and isinstance(value.get("config"), dict):
+        known = {"name", "trainable", "dtype"} if issubclass(made, keras.layers.Layer) else set()
+        for base in made.__mro__:
+            known.update(inspect.signature(base.__init__).parameters)
+        value["config"] = {k: v for k, v in value["config"].items() if k in known}
+    return value
+
+
+def subject(facts, layers):
+    """The name of the layer that the sample is about: the first of its class."""
+    return next(layer["config"]["name"] for layer in layers if layer["class_name"] == facts["class"])
+
+
+def models():
+    names = sorted(path.stem for path in FOLDER.glob("layer-*.json"))
+    if "--first" in sys.argv:
+        count = int(sys.argv[sys.argv.index("--first") + 1])
+        names = [name for name in names if int(name.rsplit("-", 1)[1]) < count]
+    assert names, "the suite wrote no models"
+    worst, failures, limits, steps, done = [0.0, 0.0], [], {}, {}, {"back": [], "keras": []}
+    for name in names:
+        facts = json.loads((FOLDER / f"{name}.json").read_text())
+        keras.backend.clear_session()
+        reason, failed = limitation(facts), 0
+        steps.setdefault(step_limitation(facts), []).append(name.removeprefix("layer-"))
+        for kind, check in (("back", ours), ("keras", theirs)):
+            try:
+                found = check(name, facts)
+            except Exception as error:
+                failed += 1
+                if reason is None:
+                    failures.append(f"{name}, {kind}: {type(error).__name__}: {error}".replace("\n", " ")[:500])
+                    print("failed:", failures[-1], flush=True)
+                    if os.environ.get("TRACE"):
+                        traceback.print_exc()
+                continue
+            if reason is None:
+                done[kind].append(name)
+                worst = [max(pair) for pair in zip(worst, found or worst)]
+        if reason is not None:
+            limits.setdefault(reason, []).append((name.removeprefix("layer-"), failed))
+    for reason, samples in steps.items():
+        if reason is not None:
+            print(f"no step compared, {reason}: {', '.join(samples)}")
+    for reason, samples in limits.items():
+        print(f"left out, {reason}: {', '.join(sample for sample, _ in samples)}")
+        if not any(failed for _, failed in samples):
+            failures.append(f"this holds no longer: {reason}")
+    (FOLDER / f"done-{TAG}.json").write_text(json.dumps({"tag": TAG, "models": done}))
+    print(f"ok: {len(done['back'])} of {len(names)} models of ours, Keras {keras.__version__} on {BACKEND}: largest difference of "
+          f"predictions {worst[0]:.1e}, after a step {worst[1]:.1e}", flush=True)
+    return failures
+
+
+def texts():
+    """Layers of text stand before models here, so it is their configurations that are exchanged."""
+    failures, back = [], []
+    for facts in json.loads((FOLDER / "texts.json").read_text()):
+        try:
+            made = keras.saving.deserialize_keras_object({
+                "module": "keras.layers", "class_name": facts["class"], "config": facts["config"], "registered_name": None})
+            difference(made(keras.tree.map_structure(str, facts["strings"])), tensor(facts["output"]), facts["name"])
+            layer = keras.saving.deserialize_keras_object({**facts["layer"], "module": "keras.layers", "registered_name": None})
+            config = layer.get_config()
+            if facts["adapt"] is not None:
+                layer.adapt(facts["adapt"])
+                # What was adapted is in the assets of a model's file; the vocabulary can be had from the layer alone.
+                config = None
+            if config is not None:
+                answer = stored(keras.ops.convert_to_numpy(layer(facts["strings"])))
+                back.append({"name": facts["name"], "class": facts["class"], "config": keras.saving.serialize_keras_object(config),
+                             "strings": facts["strings"], "output": answer})
+        except Exception as error:
+            failures.append(f"{facts['name']}: {type(error).__name__}: {error}".replace("\n", " ")[:500])
+    (FOLDER / f"texts-{TAG}.json").write_text(json.dumps(back))
+    print(f"ok: {len(back)} layers of text", flush=True)
+    return failures
+
+
+if failures := models() + texts():
+    sys.exit("\n".join(["failed:", *failures]))
