@@ -12,7 +12,12 @@ struct KerasModelWriter {
   /// The batch size that a stateful layer carries states for: Keras wants it in the inputs, which are open otherwise.
   private var batch: ConfigValue = .null
 
-  init(file: String) { self.file = file }
+  private let isForTensorBoard: Bool
+
+  init(file: String, isForTensorBoard: Bool = false) {
+    self.file = file
+    self.isForTensorBoard = isForTensorBoard
+  }
 
   // MARK: - Configuration
 
@@ -147,10 +152,11 @@ struct KerasModelWriter {
     return .array([.string(tensor.layer.name), .integer(call + firstCall), .integer(result)])
   }
 
-  /// Keras counts the calls of a nested functional model from 1 here, and from 0 elsewhere.
+  /// Keras counts the calls of a nested functional model from 1 here, and from 0 elsewhere. A list also of a single one:
+  /// Keras 3.0 reads nothing else. TensorBoard, for its part, finds the input of a model inside another only without.
   private func references(_ tensors: [SymbolicTensor], _ model: Functional) -> ConfigValue {
     let all = tensors.map { history($0, model, firstCall: $0.layer is Functional ? 1 : 0) }
-    return all.count == 1 ? all[0] : .array(all)
+    return all.count == 1 && isForTensorBoard ? all[0] : .array(all)
   }
 
   private static func object(

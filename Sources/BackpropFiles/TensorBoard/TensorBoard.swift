@@ -60,9 +60,8 @@ public final class TensorBoard: Callback, @unchecked Sendable {
     self.train = train
     validation = nil
     lastSample = 0
-    if writeGraph, let model, let config = try? KerasModelWriter(file: folder).config(of: model) {
-      try train.graph(config)
-    }
+    let writer = KerasModelWriter(file: folder, isForTensorBoard: true)
+    if writeGraph, let model, let config = try? writer.config(of: model) { try train.graph(config) }
     if !hyperparameters.isEmpty { try train.hyperparameters(hyperparameters) }
   }
 
