@@ -178,6 +178,8 @@ def configuration(value):
     if value.get("class_name") == "DTypePolicy":
         return value["config"]["name"]
     value = {key: configuration(v) for key, v in value.items()}
+    if value.get("class_name") == "Orthogonal":
+        value["class_name"] = "OrthogonalInitializer"
     made = next((getattr(module, value["class_name"]) for module in (keras.layers, keras.initializers)
                  if hasattr(module, value.get("class_name") or "")), None)
     if made is not None and isinstance(value.get("config"), dict):

@@ -45,6 +45,9 @@ public struct Initializer: KerasForm {
     ]
   }
 
+  /// Keras 3.0 knows the class by this name alone.
+  public static var writtenNames: [String: String] { ["Orthogonal": "OrthogonalInitializer"] }
+
   public static func defaults(of kind: Kind) -> [String: ConfigValue] {
     switch kind {
     case .constant: ["value": 0.0]

@@ -227,6 +227,12 @@ package struct LayerClass: Sendable {
   package static func fullConfig(of layer: Layer) throws -> [String: ConfigValue]? {
     guard let configured = layer as? any ConfigurableLayer else { return nil }
     var config = try config(of: configured)
+    // Keys that an older Keras doesn't know stop it; what is the default says nothing.
+    if !isMakingExamples, let known = try? LayerRegistry.named(layer.className) {
+      config = config.filter { key, value in
+        value != known.defaults[key] || known.required.contains(key) || known.needed.contains(key)
+      }
+    }
     config["name"] = .string(layer.name)
     // An input's configuration has a dtype of its own.
     if config["dtype"] == nil { config["dtype"] = .string(layer.dtypePolicy.name) }

@@ -21,11 +21,14 @@ public protocol KerasForm: Hashable, Sendable, Codable, ExpressibleByStringLiter
   static var noun: String { get }
   /// Short names besides the class name and its snake-case form.
   static var aliases: [String: String] { get }
+  /// Where files have another name than the class has here: one that every release reads.
+  static var writtenNames: [String: String] { get }
   static func defaults(of kind: Kind) -> [String: ConfigValue]
 }
 
 extension KerasForm {
   public static var aliases: [String: String] { [:] }
+  public static var writtenNames: [String: String] { [:] }
 
   /// From a name such as `"he_normal"`; an unknown one is reported when the value is first used (by `build`, `compile`
   /// or `fit`, which throw).
@@ -91,7 +94,8 @@ extension KerasForm {
 
   public func encode(to encoder: Encoder) throws {
     let all = Self.kind(named: className).map { Self.defaults(of: $0).merging(config) { $1 } } ?? config
-    try KerasObject(module: Self.module, className: className, config: all).encode(to: encoder)
+    let name = Self.writtenNames[className] ?? className
+    try KerasObject(module: Self.module, className: name, config: all).encode(to: encoder)
   }
 
   public var description: String {
