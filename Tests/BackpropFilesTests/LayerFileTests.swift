@@ -54,7 +54,8 @@ import Testing
   func refusals() {
     let expected = "hashing: hashes numbers that are there: call it before the model, on its data"
     #expect(
-      KerasFileTests.text { try Sequential([Hashing(binCount: 3)]).build(sampleShape: [2]) } == expected)
+      KerasFileTests.text { try Sequential([Hashing(binCount: 3)]).build(sampleShape: [2]) }
+        == "sequential/\(expected)")
     let x = Input([2], dtype: .int64)
     #expect(
       KerasFileTests.text { _ = try Model(inputs: x, outputs: Hashing(binCount: 3)(x)) }.contains(expected))

@@ -57,7 +57,8 @@ import Testing
       let distance = zip(batch.inputs[0].floats, numbers).map { abs($0 - $1) }.max()
       // A JPEG's pixel may be off by one.
       #expect(try #require(distance) <= 1.001, "batch \(index)")
-      let exact = zip(batch.inputs[0].floats, numbers).filter { abs($0 - $1) < 1e-4 }.count
+      // float32 sums of up to 36 products.
+      let exact = zip(batch.inputs[0].floats, numbers).filter { abs($0 - $1) < 1e-3 }.count
       #expect(exact * 100 >= expected.count * 99)
       if let labels {
         let label = Tensor(fixture: labels[index])

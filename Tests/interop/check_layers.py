@@ -103,6 +103,7 @@ def answer(model, facts):
 
 def step(model, facts):
     reset(model)
+    model.reset_metrics()  # Keras 3.0 gives the mean of all losses since
     return float(model.train_on_batch([tensor(x) for x in facts["inputs"]], tensor(facts["labels"]), return_dict=True)["loss"])
 
 

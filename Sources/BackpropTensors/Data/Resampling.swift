@@ -19,7 +19,7 @@ package struct Resampling: Sendable {
       case .area: return Self.area(place, scale, size)
       case .bilinear where !antialias: return Self.line(place, scale, size)
       case .bicubic where !antialias: return Self.cubic(place, scale, size)
-      default: return Self.span(place, scale, size, method, antialias)
+      default: return Self.span(place, size, target, method, antialias)
       }
     }
     let count = spans.map(\.weights.count).max() ?? 0
@@ -82,8 +82,10 @@ package struct Resampling: Sendable {
   }
 
   private static func span(
-    _ place: Int, _ scale: Float, _ size: Int, _ method: Method, _ antialias: Bool
+    _ place: Int, _ size: Int, _ target: Int, _ method: Method, _ antialias: Bool
   ) -> (Int, [Float]) {
+    // TensorFlow's rounding: it decides whether a place at the very edge of the kernel counts.
+    let scale = 1 / (Float(target) / Float(size))
     let stretch = antialias ? max(scale, 1) : 1
     let radius: Float =
       switch method {
