@@ -35,9 +35,18 @@ import Testing
     let stateful = Sequential([LSTM(2, stateful: true), Dense(1)])
     _ = try stateful.predict(Tensor.ones([3, 4, 2]))
     #expect(try config(stateful).contains(#""batch_shape": [3, 4, 2]"#))
+    #expect(try !config(stateful).contains(": [null, 4, 2]"))
     let plain = Sequential([LSTM(2), Dense(1)])
     _ = try plain.predict(Tensor.ones([3, 4, 2]))
     #expect(try config(plain).contains(#""batch_shape": [null, 4, 2]"#))
+    // Keras' own default depends on another value, or it wants the key to be there.
+    let usual = Sequential([AveragePooling2D(3, strides: 2), Rescaling(2)])
+    _ = try usual.predict(Tensor.ones([2, 3, 3, 1]))
+    #expect(try config(usual).contains(#""strides": [2, 2]"#) && config(usual).contains(#""offset": 0"#))
+    // What Keras 3.0 doesn't know is left out where it is the default.
+    let sizes = [Resizing(4, 4), Resizing(4, 4, antialias: true)].map { Sequential([$0]) }
+    for model in sizes { _ = try model.predict(Tensor.ones([2, 3, 3, 1])) }
+    #expect(try sizes.map { try config($0).contains("antialias") } == [false, true])
     // PyTorch's Dirichlet takes no whole numbers.
     let mixed = Sequential([MixUp(alpha: 1)])
     _ = try mixed.predict(Tensor.ones([2, 3, 3, 1]))

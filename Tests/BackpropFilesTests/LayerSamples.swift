@@ -137,8 +137,12 @@ struct LayerSample: Sendable {
       let told = options.elements!.map { CallOption(rawValue: $0.text!)! }
       results = layer.outputs(of: symbols, options: Set(told))
     }
+    // Pixels up to 255 would cancel in the head, and what is left of their rounding would count as much as the answer.
+    let isLarge = inputs.contains { $0.dtype.isFloatingPoint && $0.doubles.contains { abs($0) > 16 } }
     results = results.enumerated().map { number, result in
-      let real = result.dtype.isFloatingPoint ? result : Rescaling(0.25, name: "real_\(number)")(result)
+      let isReal = result.dtype.isFloatingPoint
+      let real =
+        isReal && !isLarge ? result : Rescaling(isReal ? 1 / 64 : 0.25, name: "real_\(number)")(result)
       // What works on any size: in training RandomCrop gives other sizes than in inference, in Keras too.
       guard traits.changesShape || symbols.contains(where: { $0.sizes.contains(nil) }) else {
         return Flatten(name: "flat_\(number)")(real)

@@ -123,6 +123,14 @@ import Testing
   ]
 
   @Test(
+    "a configuration without strides has those of Keras: the windows' size", arguments: ["Max", "Average"])
+  func strides(_ kind: String) throws {
+    let layer = try LayerRegistry.named("\(kind)Pooling2D").layer(
+      config: ["pool_size": .array([3, 3])], name: nil, trainable: true, dtype: .float32)
+    #expect((layer as? Pooling)?.configuration.strides == [3, 3])
+  }
+
+  @Test(
     "the layer's path, what was expected, what came, the likely cause",
     arguments: (shapes + arguments).indices)
   func messages(_ index: Int) {

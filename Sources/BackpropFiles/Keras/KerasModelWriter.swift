@@ -74,10 +74,9 @@ struct KerasModelWriter {
       config["batch_shape"] = .array([batch] + sizes.dropFirst())
     }
     var beside: [String: ConfigValue] = [:]
-    if let input = layer.preparedInputs?.first, !layer.weights.isEmpty {
+    if let inputs = layer.preparedInputs, !inputs.isEmpty, !layer.weights.isEmpty {
       // Keras finds the shapes of what is given as a list by name itself.
-      let given = layer.preparedInputs?.prefix(layer.namedInputs?.after ?? .max)
-      let shapes = given?.map { Self.shape($0) } ?? []
+      let shapes = inputs.prefix(layer.namedInputs?.after ?? .max).map { Self.shape($0, batch) }
       if let names = layer.argumentNames {
         let named = zip(names, shapes).filter { !$0.0.hasSuffix("_mask") }.map { ("\($0)_shape", $1) }
         beside["build_config"] = .object([
@@ -85,7 +84,7 @@ struct KerasModelWriter {
         ])
       } else {
         beside["build_config"] = .object([
-          "input_shape": shapes.count == 1 ? Self.shape(input) : .array(shapes)
+          "input_shape": shapes.count == 1 ? shapes[0] : .array(shapes)
         ])
       }
     }
@@ -114,9 +113,9 @@ struct KerasModelWriter {
 
   private func node(_ use: LayerUse, _ layer: Layer, _ model: Functional) -> ConfigValue {
     let tensors = use.inputs.map { tensor -> ConfigValue in
-      let shape = tensor.shape.map { $0.map { ConfigValue.integer($0) } ?? .null }
+      let sizes = tensor.shape.dropFirst().map { $0.map { ConfigValue.integer($0) } ?? .null }
       let config: [String: ConfigValue] = [
-        "shape": .array(shape), "dtype": .string(tensor.dtype.rawValue),
+        "shape": .array([batch] + sizes), "dtype": .string(tensor.dtype.rawValue),
         "keras_history": history(tensor, model),
       ]
       return .object(["class_name": "__keras_tensor__", "config": .object(config)])

@@ -3,7 +3,7 @@ import Foundation
 
 /// The layers that files can name, by Keras' class name. A layer that isn't here can't be saved or loaded.
 package enum LayerRegistry {
-  /// One example of each, made with the defaults; keys without a default are named.
+  /// One example of each, made with the defaults; keys without a default are named, and those that came after Keras 3.0.
   package static let classes: [LayerClass] =
     [
       LayerClass(Input([1]), required: ["batch_shape"]),
@@ -52,10 +52,13 @@ package enum LayerRegistry {
     LayerClass(TimeDistributed(Dense(1)), required: ["layer"]),
     LayerClass(Attention()),
     LayerClass(AdditiveAttention()),
-    LayerClass(MultiHeadAttention(1, keyDim: 1), required: ["num_heads", "key_dim"]),
+    LayerClass(
+      MultiHeadAttention(1, keyDim: 1), required: ["num_heads", "key_dim"],
+      newer: ["seed", "sliding_window", "use_gate"]),
     LayerClass(
       GroupQueryAttention(headDim: 1, numQueryHeads: 1, numKeyValueHeads: 1),
-      required: ["head_dim", "num_query_heads", "num_key_value_heads"]),
+      required: ["head_dim", "num_query_heads", "num_key_value_heads"],
+      newer: ["seed", "sliding_window", "use_gate"]),
   ]
 
   private static let recurrent: [LayerClass] = [
@@ -84,12 +87,12 @@ package enum LayerRegistry {
     LayerClass(DepthwiseConv2D(kernelSize: 1), required: ["kernel_size"]),
     LayerClass(SeparableConv1D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
     LayerClass(SeparableConv2D(1, kernelSize: 1), required: ["filters", "kernel_size"]),
-    LayerClass(MaxPooling1D()),
-    LayerClass(MaxPooling2D()),
-    LayerClass(MaxPooling3D()),
-    LayerClass(AveragePooling1D(2), required: ["pool_size"]),
-    LayerClass(AveragePooling2D(2), required: ["pool_size"]),
-    LayerClass(AveragePooling3D(2), required: ["pool_size"]),
+    LayerClass(MaxPooling1D(), withoutDefault: ["strides"]),
+    LayerClass(MaxPooling2D(), withoutDefault: ["strides"]),
+    LayerClass(MaxPooling3D(), withoutDefault: ["strides"]),
+    LayerClass(AveragePooling1D(2), required: ["pool_size"], withoutDefault: ["strides"]),
+    LayerClass(AveragePooling2D(2), required: ["pool_size"], withoutDefault: ["strides"]),
+    LayerClass(AveragePooling3D(2), required: ["pool_size"], withoutDefault: ["strides"]),
     LayerClass(GlobalMaxPooling1D()),
     LayerClass(GlobalMaxPooling2D()),
     LayerClass(GlobalMaxPooling3D()),
@@ -102,7 +105,7 @@ package enum LayerRegistry {
     LayerClass(AdaptiveAveragePooling1D(1), required: ["output_size"]),
     LayerClass(AdaptiveAveragePooling2D(1), required: ["output_size"]),
     LayerClass(AdaptiveAveragePooling3D(1), required: ["output_size"]),
-    LayerClass(ZeroPadding1D()),
+    LayerClass(ZeroPadding1D(), newer: ["data_format"]),
     LayerClass(ZeroPadding2D()),
     LayerClass(ZeroPadding3D()),
     LayerClass(Cropping1D()),
@@ -118,20 +121,22 @@ package enum LayerRegistry {
     LayerClass(CategoryEncoding(1), required: ["num_tokens"]),
     LayerClass(Discretization.example),
     LayerClass(Hashing(binCount: 1), required: ["num_bins"]),
-    LayerClass(IntegerLookup()),
+    LayerClass(IntegerLookup(), newer: ["oov_method", "salt", "vocabulary_size"]),
     LayerClass(StringLookup()),
     LayerClass(TextVectorization(), needed: ["standardize", "split", "ngrams"]),
     LayerClass(STFTSpectrogram()),
     LayerClass(MelSpectrogram()),
-    LayerClass(Resizing(1, 1), required: ["height", "width"]),
+    LayerClass(
+      Resizing(1, 1), required: ["height", "width"],
+      newer: ["antialias", "fill_mode", "fill_value", "pad_to_aspect_ratio"]),
     LayerClass(CenterCrop(1, 1), required: ["height", "width"]),
-    LayerClass(RandomFlip()),
+    LayerClass(RandomFlip(), newer: ["data_format"]),
     LayerClass(RandomRotation(0.0), required: ["factor"]),
     LayerClass(RandomZoom(0.0), required: ["height_factor"]),
     LayerClass(RandomTranslation(0.0, 0.0), required: ["height_factor", "width_factor"]),
     LayerClass(RandomCrop(1, 1), required: ["height", "width"]),
-    LayerClass(RandomContrast(0.0), required: ["factor"]),
-    LayerClass(RandomBrightness(0.0), required: ["factor"]),
+    LayerClass(RandomContrast(0.0), required: ["factor"], newer: ["data_format", "value_range"]),
+    LayerClass(RandomBrightness(0.0), required: ["factor"], newer: ["data_format"]),
     LayerClass(RandomErasing()),
     LayerClass(MixUp()),
     LayerClass(CutMix()),
@@ -158,17 +163,20 @@ package struct LayerClass: Sendable {
   package let keys: Set<String>
   private let required: Set<String>
   private let needed: Set<String>
+  private let newer: Set<String>
   private let defaults: [String: ConfigValue]
   private let make: @Sendable ([String: ConfigValue], String?, Bool, DTypePolicy) throws -> Layer
 
   /// - Parameters:
   ///   - withoutDefault: keys of which the example's values are its own.
   ///   - needed: keys that Keras wants to be there when they are null.
+  ///   - newer: keys that Keras 3.0 doesn't know.
   init<Example: ConfigurableLayer>(
     _ example: Example, required: Set<String> = [], withoutDefault: Set<String> = [],
-    needed: Set<String> = []
+    needed: Set<String> = [], newer: Set<String> = []
   ) {
     self.needed = needed
+    self.newer = newer
     className = example.className
     hasTrainable = Example.savesTrainable
     self.required = required
@@ -230,7 +238,7 @@ package struct LayerClass: Sendable {
     // Keys that an older Keras doesn't know stop it; what is the default says nothing.
     if !isMakingExamples, let known = try? LayerRegistry.named(layer.className) {
       config = config.filter { key, value in
-        value != known.defaults[key] || known.required.contains(key) || known.needed.contains(key)
+        !known.newer.contains(key) || value != known.defaults[key] ?? .null
       }
     }
     config["name"] = .string(layer.name)

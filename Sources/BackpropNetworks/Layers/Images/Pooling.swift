@@ -13,6 +13,15 @@ public struct PoolingConfiguration: Codable, Hashable, Sendable {
     self.padding = padding
     dataFormat = "channels_last"
   }
+
+  /// Strides that aren't there are the windows' size, as in Keras.
+  public init(from decoder: Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    poolSize = try values.decode([Int].self, forKey: .poolSize)
+    strides = try values.decodeIfPresent([Int].self, forKey: .strides) ?? poolSize
+    padding = try values.decode(WindowPadding.self, forKey: .padding)
+    dataFormat = try values.decodeIfPresent(String.self, forKey: .dataFormat)
+  }
 }
 
 /// Windows that move over images, one number for each and each channel: what max and average pooling share.
