@@ -132,11 +132,6 @@ struct HDF5Tests {
     }
   }
 
-  @Test("no damage makes the reader trap", arguments: ["small.h5", "newest.h5"])
-  func damage(_ name: String) throws {
-    forEachDamaged(try bytes(of: fixture(name)), Self.readAll)
-  }
-
   @Test("no damage to a file of our own makes the reader trap")
   func ownDamage() {
     var root = HDF5Group()
