@@ -2,6 +2,10 @@ import BackpropTensors
 import Foundation
 import Testing
 
+#if canImport(FoundationXML)
+  import FoundationXML
+#endif
+
 @testable import BackpropCLI
 
 @Suite("Seeing what happens: explain, gradients, profile, doctor, completions")
@@ -24,6 +28,30 @@ struct SeeingTests {
     #expect(html.hasPrefix("<!DOCTYPE html>") && html.contains("<svg") && !html.contains("http"))
     let wrong = try backprop(["explain", "--sample", "1,x"])
     #expect(wrong.status == 2 && wrong.errors.contains("--sample: expected numbers with commas between them"))
+  }
+
+  @Test(
+    "the article's numbers and picture are what explain shows, and the picture is a file that opens by itself"
+  )
+  func article() throws {
+    let catalogue = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("Sources/Backprop/Backprop.docc")
+    func text(_ name: String) throws -> String {
+      try String(contentsOf: catalogue.appendingPathComponent(name), encoding: .utf8)
+    }
+    let folder = try TemporaryFolder()
+    let shown = try backprop(["explain"], in: folder).output
+    let quoted = try text("SeeingGradients.md").components(separatedBy: "```")[1]
+    #expect(shown.contains(quoted.dropFirst().dropLast()))
+
+    #expect(try backprop(["explain", "--html", "step.html"], in: folder).status == 0)
+    let page = try String(contentsOf: folder.url.appendingPathComponent("step.html"), encoding: .utf8)
+    let (start, end) = (page.range(of: "<line"), page.range(of: "</svg>"))
+    let drawn = page[try #require(start).lowerBound..<(try #require(end).upperBound)]
+    let picture = try text("Resources/explain.svg")
+    #expect(picture.hasSuffix(drawn + "\n") || picture.hasSuffix(drawn))
+    // Browsers forgive in a page what they don't in a file of its own.
+    #expect(XMLParser(data: Data(picture.utf8)).parse())
   }
 
   @Test("explain of a saved classifier")

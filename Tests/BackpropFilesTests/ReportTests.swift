@@ -28,7 +28,8 @@ struct ReportTests {
       validationData: data)
     let page = String(decoding: try bytes(of: path), as: UTF8.self)
     for words in [
-      "Training of a&lt;b&gt;", "<polyline", "val_accuracy", "Confusion matrix", "data:image/png;base64,",
+      "Training of a&lt;b&gt;", "<polyline", ">val_accuracy</span>", ">epoch 1</text>", ">3</text>",
+      ">step 1</text>", "Confusion matrix", "data:image/png;base64,",
       "said green",
       "gradients are healthy", "Dense", "Total params", "<th>seed</th><td>8</td>", "oneDNN",
       String(format: "%.4g", history["val_loss"].last!),

@@ -1,9 +1,12 @@
 import BackpropNetworks
 import Foundation
 
-/// Series of numbers as lines in an SVG picture.
+/// Series of numbers as lines in an SVG picture, with their names below: inside it they would lie on the lines.
 struct LinePlot {
   let title: String
+  /// What is counted from left to right: "epoch", from the first to the last.
+  let axis: String
+  let range: ClosedRange<Int>
   let series: [(name: String, values: [Double])]
 
   private static let colours = [
@@ -12,7 +15,7 @@ struct LinePlot {
     "#117864", "#6c3483",
   ]
 
-  var svg: String {
+  var html: String {
     let (width, height, left, bottom) = (560.0, 240.0, 64.0, 28.0)
     let finite = series.flatMap(\.values).filter(\.isFinite)
     guard var low = finite.min(), var high = finite.max() else { return "" }
@@ -29,8 +32,9 @@ struct LinePlot {
       parts +=
         "<text x='\(left - 6)' y='\(text(y(value) + 4))' text-anchor='end'>\(String(format: "%.3g", value))</text>"
     }
-    parts += "<text x='\(left)' y='\(height - 8)'>1</text>"
-    parts += "<text x='\(width - 8)' y='\(height - 8)' text-anchor='end'>\(steps + 1)</text>"
+    parts += "<text x='\(left)' y='\(height - 8)'>\(axis) \(range.lowerBound)</text>"
+    parts += "<text x='\(width - 8)' y='\(height - 8)' text-anchor='end'>\(range.upperBound)</text>"
+    var names = ""
     for (index, line) in series.enumerated() {
       let colour = Self.colours[index % Self.colours.count]
       let points = line.values.enumerated().filter { $0.element.isFinite }
@@ -42,11 +46,10 @@ struct LinePlot {
         parts +=
           "<polyline points='\(points.joined(separator: " "))' fill='none' stroke='\(colour)' stroke-width='2'/>"
       }
-      parts +=
-        "<text x='\(width - 12)' y='\(text(40 + 15 * Double(index)))' text-anchor='end' style='fill:\(colour)'>"
-      parts += "\(HTMLText.escaped(line.name))</text>"
+      names += " <span style='color:\(colour)'>\(HTMLText.escaped(line.name))</span>"
     }
-    return "<svg viewBox='0 0 \(width) \(height)' style='max-width:\(width)px' role=img "
-      + "aria-label='\(HTMLText.escaped(title))'>\(parts)</svg>"
+    return
+      "<figure style='margin:0 0 1rem'><svg viewBox='0 0 \(width) \(height)' style='max-width:\(width)px' role='img' "
+      + "aria-label='\(HTMLText.escaped(title))'>\(parts)</svg><figcaption>\(names)</figcaption></figure>"
   }
 }

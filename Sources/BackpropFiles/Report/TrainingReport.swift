@@ -85,7 +85,10 @@ public final class TrainingReport: Callback, @unchecked Sendable {
       var series = [(name, history[name])]
       let other = history["val_\(name)"]
       if !other.isEmpty { series.append(("val_\(name)", other)) }
-      return LinePlot(title: name, series: series).svg
+      let first = (history.epochs.first ?? 0) + 1
+      return LinePlot(
+        title: name, axis: "epoch", range: first...max(first, (history.epochs.last ?? 0) + 1), series: series
+      ).html
     }.joined()
   }
 
@@ -139,7 +142,10 @@ public final class TrainingReport: Callback, @unchecked Sendable {
       )
     }
     return verdict + "<p>Step \(last.step):</p><table>\(rows)</table>"
-      + LinePlot(title: "log10 of the gradients' root mean square", series: Array(series)).svg
+      + LinePlot(
+        title: "log10 of the gradients' root mean square", axis: "step",
+        range: (monitor.samples.first ?? last).step...last.step, series: Array(series)
+      ).html
   }
 
   private func name(_ number: Int) -> String {

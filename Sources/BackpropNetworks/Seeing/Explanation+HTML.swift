@@ -69,13 +69,13 @@ extension Explanation {
     for (column, values) in columns.enumerated() {
       for (unit, value) in values.enumerated() {
         let p = place(column, unit)
-        svg += "<circle cx='\(p.x)' cy='\(p.y)' r='\(radius)' class=unit />"
+        svg += "<circle cx='\(p.x)' cy='\(p.y)' r='\(radius)' class='unit'/>"
         svg += "<text x='\(p.x)' y='\(p.y + 4)' text-anchor='middle'>\(String(format: "%.3g", value))</text>"
       }
     }
     let width = 80 + Double(columns.count - 1) * dx
     return
-      "<svg viewBox='0 0 \(width) \(height)' style='max-width:\(width)px' role=img aria-label='the network'>\(svg)</svg>"
+      "<svg viewBox='0 0 \(width) \(height)' style='max-width:\(width)px' role='img' aria-label='the network'>\(svg)</svg>"
   }
 }
 

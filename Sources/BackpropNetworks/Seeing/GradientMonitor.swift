@@ -4,7 +4,7 @@
 /// let monitor = GradientMonitor()
 /// try model.fit(x, y, epochs: 5, callbacks: [monitor])
 /// print(monitor.verdict)
-/// // gradients shrink 3·10⁵-fold from dense_9 to dense: vanishing; a sigmoid's slope is at most 1/4 …
+/// // gradients shrink 10^6-fold from dense_9 to dense: vanishing; a sigmoid's slope is at most 1/4 …
 /// ```
 ///
 /// Every tenth step is measured: each layer's gradient norm, how far its weights moved, dead and saturated units. Give it
