@@ -37,12 +37,17 @@ struct FaultTests {
     let target: String
     let log: String
     let old = Array("what stood there before".utf8)
+    private let arguments: [String]
 
-    init() throws {
+    /// - Parameter arguments: what writes a file; the paths of the model, of that file and of its folder are put in for `SOURCE`,
+    ///   `TARGET` and `FOLDER`.
+    init(_ name: String = "model.safetensors", _ arguments: String = "convert SOURCE TARGET") throws {
       let watched = folder.url.appendingPathComponent("watched")
       try FileManager.default.createDirectory(at: watched, withIntermediateDirectories: true)
       source = folder.url.appendingPathComponent("source.keras").path
-      target = watched.appendingPathComponent("model.safetensors").path
+      target = watched.appendingPathComponent(name).path
+      let paths = ["SOURCE": source, "TARGET": target, "FOLDER": watched.path]
+      self.arguments = arguments.split(separator: " ").map { paths[String($0)] ?? String($0) }
       log = folder.url.appendingPathComponent("calls").path
       let made = try backprop(
         ["train", "--epochs", "1", "--hidden", "4", "--output", source, "--log", "quiet"], in: folder)
@@ -53,7 +58,7 @@ struct FaultTests {
     var names: [String] { (try? FileManager.default.contentsOfDirectory(atPath: watched)) ?? [] }
     var bytes: [UInt8]? { FileManager.default.contents(atPath: target).map(Array.init) }
 
-    /// Copies the model to the watched folder, with call number `call` failing.
+    /// Writes the file, with call number `call` in the watched folder failing.
     func save(
       over bytes: [UInt8]?, failing call: Int?, with code: Int32 = EIO, _ more: [String: String] = [:]
     )
@@ -70,8 +75,7 @@ struct FaultTests {
         "LD_PRELOAD": faultLibrary!, "FAULT_FOLDER": watched, "FAULT_ERRNO": "\(code)", "FAULT_LOG": log,
       ]
       if let call { environment["FAULT_CALL"] = "\(call)" }
-      return try backprop(
-        ["convert", source, target], environment: environment.merging(more) { $1 }, in: folder)
+      return try backprop(arguments, environment: environment.merging(more) { $1 }, in: folder)
     }
 
     var calls: [String] {
@@ -79,17 +83,37 @@ struct FaultTests {
     }
   }
 
+  struct Writer: CustomTestStringConvertible {
+    var file: String
+    var arguments = "convert SOURCE TARGET"
+    var replacing = true
+    var code = EIO
+    var testDescription: String { "\(arguments), \(file)\(replacing ? "" : ", new")" }
+  }
+
+  static let writers = [
+    Writer(file: "model.safetensors"),
+    Writer(file: "model.safetensors", replacing: false, code: ENOSPC),
+    Writer(file: "model.keras"),
+    Writer(file: "model.weights.h5", code: ENOSPC),
+    Writer(file: "model.npz"),
+    Writer(file: "step.html", arguments: "explain --html TARGET"),
+    // Both are tried before training begins, and so make each call twice.
+    Writer(file: "model.keras", arguments: "train --epochs 1 --hidden 4 --log quiet --output TARGET"),
+    Writer(file: "report.html", arguments: "train --epochs 1 --hidden 4 --log quiet --report TARGET"),
+  ]
+
   @Test(
-    "the old file stays, nothing else is left, and the message names path and cause",
-    arguments: zip([true, false], [EIO, ENOSPC]))
-  func everyCall(replacing: Bool, code: Int32) throws {
-    let scene = try Scene()
+    "the old file stays, nothing else is left, and the message names path and cause", arguments: writers)
+  func everyCall(writer: Writer) throws {
+    let scene = try Scene(writer.file, writer.arguments)
+    let (replacing, code) = (writer.replacing, writer.code)
     let old = replacing ? scene.old : nil
     let good = try scene.save(over: old, failing: nil)
     #expect(good.status == 0, "\(good.errors)")
     let written = try #require(scene.bytes)
     let calls = scene.calls
-    #expect(written != scene.old && written.count > 500)
+    #expect(written != scene.old && written.count > 500, "\(good.errors)")
     for name in [
       "open", "flock", "fstat", "write", "fsync", replacing ? "renameat2" : "rename", "closedir", "close",
     ]
@@ -104,7 +128,90 @@ struct FaultTests {
       #expect(result.status == 1, "\(what)")
       #expect(result.errors.contains(scene.target) && result.errors.contains(cause), "\(what)")
       #expect(scene.bytes == old, "\(what)")
-      #expect(scene.names == (replacing ? ["model.safetensors"] : []), "\(what)")
+      #expect(scene.names == (replacing ? [writer.file] : []), "\(what)")
+    }
+  }
+
+  @Test("checkpoints, each in the place of the one before: what is left can be gone on from")
+  func checkpoints() throws {
+    let train = "train --epochs 2 --hidden 4 --log quiet --checkpoint FOLDER"
+    let scene = try Scene("training.safetensors", train)
+    let good = try scene.save(over: nil, failing: nil)
+    #expect(good.status == 0 && scene.names == ["training.safetensors"], "\(good.errors)")
+    let (written, calls) = (try #require(scene.bytes), scene.calls)
+    #expect(calls.contains("renameat2") && calls.contains("rename") && calls.contains("fsync"), "\(calls)")
+    for call in 1...calls.count {
+      let result = try scene.save(over: nil, failing: call)
+      let what = "call \(call), \(calls[call - 1]): \(result.errors)"
+      #expect(result.status == 1 && result.errors.contains(scene.watched), "\(what)")
+      #expect(result.errors.contains(String(cString: strerror(EIO))), "\(what)")
+      let left = scene.names
+      #expect(left.isEmpty || left == ["training.safetensors"], "\(what): \(left)")
+      // Going on from it ends with the same bytes.
+      let again = try backprop(
+        train.replacing("FOLDER", with: scene.watched).split(separator: " ").map(String.init) + ["--resume"],
+        in: scene.folder)
+      #expect(again.status == 0 && scene.bytes == written, "\(what): \(again.errors)")
+    }
+  }
+
+  @Test("a checkpoint that can't be read is no reason to begin anew")
+  func resuming() throws {
+    let train = "train --hidden 4 --log quiet --checkpoint FOLDER --resume --epochs"
+    let scene = try Scene("training.safetensors", "\(train) 2")
+    let first = try backprop(
+      "\(train) 1".replacing("FOLDER", with: scene.watched).split(separator: " ").map(String.init),
+      in: scene.folder)
+    #expect(first.status == 0, "\(first.errors)")
+    let before = try #require(scene.bytes)
+    #expect(try scene.save(over: before, failing: nil).status == 0)
+    let (written, calls) = (try #require(scene.bytes), scene.calls)
+    #expect(calls.contains("stat") && (calls.contains("pread") || calls.contains("mmap")), "\(calls)")
+    for call in 1...calls.count {
+      let result = try scene.save(over: before, failing: call)
+      let what = "call \(call), \(calls[call - 1]): \(result.errors)"
+      #expect(result.status == 1 && result.errors.contains(scene.watched), "\(what)")
+      #expect(result.errors.contains(String(cString: strerror(EIO))), "\(what)")
+      #expect(scene.bytes == before || scene.bytes == written, "\(what)")
+    }
+  }
+
+  struct Log: CustomTestStringConvertible {
+    var file: String
+    var option: String
+    var testDescription: String { option }
+  }
+
+  @Test(
+    "logs and event files that can't be written: path and cause, and what was trained is saved",
+    arguments: [
+      Log(file: "log.csv", option: "--csv-log TARGET"), Log(file: "any", option: "--tensorboard FOLDER"),
+    ])
+  func logs(log: Log) throws {
+    let model = "model.keras"
+    let scene = try Scene(log.file, "train --epochs 2 --hidden 4 --log quiet --output \(model) \(log.option)")
+    let old = log.file.hasSuffix(".csv") ? Array("epoch,loss\n".utf8) : nil
+    let good = try scene.save(over: old, failing: nil)
+    #expect(good.status == 0, "\(good.errors)")
+    let (written, calls) = (scene.bytes, scene.calls)
+    #expect(calls.contains("fsync") && calls.last == "close", "\(calls)")
+    // Of the hundreds of events, enough to have one of each kind.
+    let writes = calls.indices.filter { calls[$0] == "write" }
+    let kept = Set(writes.count < 20 ? writes : Array(writes.prefix(3) + writes.suffix(2)))
+    let trained = scene.folder.url.appendingPathComponent(model).path
+    for index in calls.indices where calls[index] != "write" || kept.contains(index) {
+      try? FileManager.default.removeItem(atPath: trained)
+      let result = try scene.save(over: old, failing: index + 1, with: ENOSPC)
+      let what = "call \(index + 1), \(calls[index]): \(result.errors)"
+      #expect(result.status == 1 && result.errors.contains(scene.watched), "\(what)")
+      #expect(result.errors.contains(String(cString: strerror(ENOSPC))), "\(what)")
+      let isSaved = FileManager.default.fileExists(atPath: trained)
+      #expect(isSaved == result.errors.contains("is saved to \(model)"), "\(what)")
+      if ["fsync", "close"].contains(calls[index]), index > (writes.last ?? 0) {
+        #expect(isSaved, "\(what)")
+      }
+      guard let old, let written, let left = scene.bytes else { continue }
+      #expect(left == old || written.starts(with: left), "\(what)")
     }
   }
 

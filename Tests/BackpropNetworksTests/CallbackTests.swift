@@ -1,4 +1,5 @@
 import Backprop
+import Foundation
 import Synchronization
 import Testing
 
@@ -106,6 +107,18 @@ private final class Recorder: Callback, @unchecked Sendable {
         && lines[0].contains(" - accuracy: "))
     #expect(!text.withLock { $0 }.contains("\r"))
   }
+
+  #if os(Linux)
+    @Test("what can't be written to standard output is no reason to end training")
+    func fullDisk() async {
+      await #expect(processExitsWith: .success) {
+        dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO)
+        let model = try compiledNetwork()
+        try model.fit(clouds(64), epochs: 1, verbose: .lines)
+        try model.fit(clouds(64), epochs: 1, verbose: .bar)
+      }
+    }
+  #endif
 
   @Test("on a terminal the bar rewrites its line and ends full")
   func bar() throws {

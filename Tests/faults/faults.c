@@ -13,11 +13,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static bool watched[4096];
+static bool reading[4096];
 static DIR *watched_stream;
 static int calls;
 
@@ -56,7 +58,10 @@ static bool fails(const char *name) {
     va_end(arguments);                                                                                               \
     if (below(path) && fails("open")) return -1;                                                                     \
     const int fd = ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name))(path, flags, mode);                    \
-    if (fd >= 0 && fd < 4096) watched[fd] = below(path);                                                             \
+    if (fd >= 0 && fd < 4096) {                                                                                      \
+      watched[fd] = below(path);                                                                                     \
+      reading[fd] = (flags & O_ACCMODE) == O_RDONLY;                                                                 \
+    }                                                                                                                \
     return fd;                                                                                                       \
   }
 OPEN(open)
@@ -87,8 +92,24 @@ ON_DESCRIPTOR(fsync, (int fd), (fd))
 ON_DESCRIPTOR(fchmod, (int fd, mode_t mode), (fd, mode))
 ON_DESCRIPTOR(flock, (int fd, int operation), (fd, operation))
 
+ssize_t read(int fd, void *bytes, size_t count) {
+  if (is_watched(fd) && fails("read")) return -1;
+  return NEXT(read)(fd, bytes, count);
+}
+
+ssize_t pread(int fd, void *bytes, size_t count, off_t offset) {
+  if (is_watched(fd) && fails("pread")) return -1;
+  return NEXT(pread)(fd, bytes, count, offset);
+}
+
+void *mmap(void *address, size_t count, int protection, int flags, int fd, off_t offset) {
+  if (is_watched(fd) && fails("mmap")) return MAP_FAILED;
+  return NEXT(mmap)(address, count, protection, flags, fd, offset);
+}
+
 int close(int fd) {
-  const bool is_ours = is_watched(fd);
+  // Who has read all that was wanted doesn't care.
+  const bool is_ours = is_watched(fd) && !reading[fd];
   if (fd >= 0 && fd < 4096) watched[fd] = false;
   const int result = NEXT(close)(fd);
   return is_ours && fails("close") ? -1 : result;
@@ -111,6 +132,7 @@ ssize_t write(int fd, const void *bytes, size_t count) {
 ON_PATHS(rename, (const char *path, const char *to), (path, to))
 ON_PATHS(renameat2, (int a, const char *path, int b, const char *to, unsigned flags), (a, path, b, to, flags))
 ON_PATHS(unlink, (const char *path), (path))
+ON_PATHS(mkdir, (const char *path, mode_t mode), (path, mode))
 
 char *realpath(const char *restrict path, char *restrict buffer) {
   if (below(path) && fails("realpath")) return NULL;

@@ -109,15 +109,33 @@ struct TrainCommand: Command {
     var callbacks: [Callback] = [Interruption.Watcher(), reporter] + reporting
     if let stopping { callbacks.append(stopping) }
     if let backup { callbacks.append(backup) }
-    try model.fit(
-      parts.train.inputs, parts.train.labels, epochs: training.epochs, batchSize: training.batchSize,
-      verbose: .silent, callbacks: callbacks + reporter.companions, validationData: parts.validation,
-      shuffle: !training.noShuffle)
+    do {
+      try model.fit(
+        parts.train.inputs, parts.train.labels, epochs: training.epochs, batchSize: training.batchSize,
+        verbose: .silent, callbacks: callbacks + reporter.companions, validationData: parts.validation,
+        shuffle: !training.noShuffle)
+    } catch let error as DataError {
+      if reporter.steps > 0 { rescue(model) }
+      throw error
+    }
     if let output { try model.save(output) }
     let final = try model.evaluate(parts.final.rows, batchSize: training.batchSize)
     reporter.end(final, on: parts.final.name, stoppedAfter: stopping?.stoppedEpoch, savedTo: output)
     if reports.gradients, let monitor { reporter.tell(monitor.verdict) }
     return Interruption.exitCode ?? .success
+  }
+}
+
+extension TrainCommand {
+  /// A log, report or checkpoint that can't be written ends training; what was learned until then isn't lost.
+  private func rescue(_ model: Model) {
+    guard let output else { return }
+    do {
+      try model.save(output)
+      StandardError.writeLine("\(CommandLineTool.name): what was trained until then is saved to \(output)")
+    } catch {
+      StandardError.writeLine("\(CommandLineTool.name): error: \(error)")
+    }
   }
 }
 

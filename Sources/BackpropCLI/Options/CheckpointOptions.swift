@@ -1,5 +1,4 @@
 import Backprop
-import Foundation
 
 /// Keeping a run, and going on with it.
 struct CheckpointOptions: ParameterGroup {
@@ -29,7 +28,7 @@ struct CheckpointOptions: ParameterGroup {
   func makeCallback() throws -> BackupAndRestore? {
     guard let folder else { return nil }
     let path = BackupAndRestore.path(in: folder)
-    if !resume, FileManager.default.fileExists(atPath: path) {
+    if !resume, try AtomicFile.exists(path) {
       throw CommandError(
         "\(path) is the checkpoint of another run; go on from it with --resume, or remove it")
     }

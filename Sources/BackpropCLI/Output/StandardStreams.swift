@@ -1,3 +1,4 @@
+import Backprop
 import Foundation
 import Synchronization
 
@@ -11,7 +12,7 @@ enum StandardOutput {
   /// training.
   static func write(_ text: String) {
     if failure.withLock({ $0 }) != nil { return }
-    if let code = write(text, to: STDOUT_FILENO) { failure.withLock { $0 = code } }
+    if let code = StandardStream.output.write(text) { failure.withLock { $0 = code } }
   }
 
   static func writeLine(_ text: String) { write(text + "\n") }
@@ -21,20 +22,8 @@ enum StandardOutput {
     guard let code = failure.withLock({ $0 }) else { return }
     throw CommandError("standard output: \(String(cString: strerror(code)))")
   }
-
-  /// The error number of what failed, or nil.
-  fileprivate static func write(_ text: String, to descriptor: Int32) -> Int32? {
-    var bytes = Array(text.utf8)[...]
-    while !bytes.isEmpty {
-      let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      if count < 0 { return errno }
-      bytes = bytes.dropFirst(count)
-    }
-    return nil
-  }
 }
 
 enum StandardError {
-  static func writeLine(_ text: String) { _ = StandardOutput.write(text + "\n", to: STDERR_FILENO) }
+  static func writeLine(_ text: String) { StandardStream.error.writeLine(text) }
 }

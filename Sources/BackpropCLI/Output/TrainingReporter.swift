@@ -8,7 +8,8 @@ final class TrainingReporter: Callback, @unchecked Sendable {
   private var start = ContinuousClock.now
   private var epochStart = ContinuousClock.now
   private var epochs = 0
-  private var steps = 0
+  /// What this process has trained, without what a checkpoint held.
+  private(set) var steps = 0
   private var stepsOfEpoch = 0
 
   init(_ format: LogFormat) { self.format = format }

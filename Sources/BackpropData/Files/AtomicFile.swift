@@ -52,7 +52,8 @@ package final class AtomicFile {
         file: path, place: .wholeFile, expected: "to make this folder for \(what)", found: found)
     }
     var status = stat()
-    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+    guard stat(path, &status) == 0 else { throw failure(path, "look at this folder for \(what)") }
+    guard status.st_mode & S_IFMT == S_IFDIR else {
       throw DataError(
         file: path, place: .wholeFile, expected: "a folder for \(what)", found: "a file of that name")
     }
@@ -61,7 +62,26 @@ package final class AtomicFile {
   /// Finds out whether a file could be written to `path`, before hours of work: makes the temporary file and removes it.
   package static func checkWritable(_ path: String) throws {
     let file = try AtomicFile(path)
-    try file.call("remove the temporary file") { unlink(file.temporary) }
+    do {
+      try file.call("remove the temporary file") { unlink(file.temporary) }
+      try file.call("close its folder") { file.folder.close() }
+      try file.call("close it") { file.descriptor.close() }
+    } catch {
+      throw file.discarding(after: error)
+    }
+  }
+
+  /// Whether there is something at `path`; one that can't be looked at is neither there nor gone.
+  package static func exists(_ path: String) throws -> Bool {
+    var status = stat()
+    if stat(path, &status) == 0 { return true }
+    guard errno == ENOENT || errno == ENOTDIR else { throw failure(path, "look at what is there") }
+    return false
+  }
+
+  /// Removes the file at `path`, where there is one.
+  package static func remove(_ path: String, _ what: String) throws {
+    if unlink(path) != 0, errno != ENOENT { throw failure(path, "remove \(what)") }
   }
 
   private init(_ path: String) throws {
@@ -135,17 +155,7 @@ package final class AtomicFile {
 
   package func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
 
-  package func write(_ bytes: UnsafeRawBufferPointer) throws {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      // Linux writes no more than 2^31 - 4096 bytes at once, macOS refuses more than 2^31 - 1.
-      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
-      let count = writeBytes(descriptor.number, part.baseAddress, part.count)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw failure(name, "write \(rest.count) more bytes") }
-      rest = rest.dropFirst(count)
-    }
-  }
+  package func write(_ bytes: UnsafeRawBufferPointer) throws { try descriptor.write(bytes, for: name) }
 
   // MARK: - The end
 
@@ -184,25 +194,7 @@ package final class AtomicFile {
   }
 
   private func call(_ doing: String, except allowed: Set<Int32> = [], _ body: () -> Int32) throws {
-    while body() != 0 {
-      if errno == EINTR { continue }
-      if allowed.contains(errno) { return }
-      throw failure(name, doing)
-    }
-  }
-}
-
-/// A descriptor, closed by its owner.
-private final class OpenDescriptor {
-  private(set) var number: Int32
-
-  init(_ number: Int32) { self.number = number }
-  deinit { _ = close() }
-
-  /// Once; the second time there is nothing to close. An interrupted `close` has closed it on Linux.
-  func close() -> Int32 {
-    defer { number = -1 }
-    return number < 0 ? 0 : closeDescriptor(number)
+    try succeed(name, doing, except: allowed, body)
   }
 }
 
@@ -282,20 +274,9 @@ private final class OpenFolder {
   }
 }
 
-private func failure(_ path: String, _ doing: String) -> DataError {
-  DataError(file: path, place: .wholeFile, expected: "to \(doing)", found: describeErrno(errno))
-}
-
 /// `path` with its links followed.
 private func resolved(_ path: String) throws -> String {
   guard let real = realpath(path, nil) else { throw failure(path, "follow its links") }
   defer { free(real) }
   return String(cString: real)
 }
-
-/// The system's `write` and `close`, whose names methods have.
-private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
-  write(descriptor, bytes, count)
-}
-
-private func closeDescriptor(_ descriptor: Int32) -> Int32 { close(descriptor) }

@@ -66,7 +66,9 @@ package final class FileSource: ByteSource {
     }
     var status = stat()
     // The descriptor is closed by deinit, which also runs when an initialiser throws after every property is set.
-    size = fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    let isSeen = fstat(descriptor, &status) == 0
+    size = isSeen ? Int(status.st_size) : 0
+    guard isSeen else { throw failure(path, "look at it") }
     guard status.st_mode & S_IFMT == S_IFREG else {
       let kind = status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "something else"
       throw DataError(file: path, place: .wholeFile, expected: "a regular file", found: kind)

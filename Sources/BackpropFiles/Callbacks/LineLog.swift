@@ -1,12 +1,11 @@
 import BackpropData
-import Foundation
 
 /// A log of one line an epoch. What is written stays: each line is handed to the system at once.
 ///
 /// A resumed run keeps the lines of the epochs before the one that it goes on with, and begins anew behind them.
 final class LineLog {
   private let path: String
-  private var file: FileHandle?
+  private var file: AppendingFile?
 
   init(_ path: String) { self.path = path }
 
@@ -14,7 +13,7 @@ final class LineLog {
   /// - Throws: `DataError` with the path and the reason.
   func open(keeping kept: ([String]) -> [String]) throws {
     var lines: [String] = []
-    if FileManager.default.fileExists(atPath: path) {
+    if try AtomicFile.exists(path) {
       let text = String(decoding: try FileSource.bytes(of: path), as: UTF8.self)
       lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
       // What a killed process left behind the last line break is no line.
@@ -22,24 +21,13 @@ final class LineLog {
     }
     let rest = kept(lines)
     try AtomicFile.write(to: path) { try $0.write(Array(rest.map { $0 + "\n" }.joined().utf8)) }
-    guard let file = FileHandle(forWritingAtPath: path) else {
-      throw DataError(
-        file: path, place: .wholeFile, expected: "a file to append to", found: describeErrno(errno))
-    }
-    self.file = file
-    do { try file.seekToEnd() } catch { throw failure(error) }
+    file = try AppendingFile(path)
   }
 
-  func write(_ line: String) throws {
-    do { try file?.write(contentsOf: Data((line + "\n").utf8)) } catch { throw failure(error) }
-  }
+  func write(_ line: String) throws { try file?.append(Array((line + "\n").utf8)) }
 
   func close() throws {
-    do { try file?.close() } catch { throw failure(error) }
+    try file?.close()
     file = nil
-  }
-
-  private func failure(_ error: any Error) -> DataError {
-    DataError(file: path, place: .wholeFile, expected: "to append a line", found: error.localizedDescription)
   }
 }

@@ -1,6 +1,6 @@
 import BackpropData
 import BackpropNetworks
-import Foundation
+import BackpropTensors
 
 /// Keeps a checkpoint in a folder while `fit` works, and goes on from the one that is there: a run that is killed and
 /// started again ends as if it had never been interrupted, bit for bit. Keras' `BackupAndRestore`, and more exact.
@@ -44,7 +44,7 @@ public final class BackupAndRestore: Callback, TrainingStateSource, @unchecked S
   public override var savesTrainingState: Bool { true }
 
   public func trainingState() throws -> TrainingState? {
-    guard restores, FileManager.default.fileExists(atPath: path) else { return nil }
+    guard restores, try AtomicFile.exists(path) else { return nil }
     return try TrainingState.load(path)
   }
 
@@ -52,7 +52,7 @@ public final class BackupAndRestore: Callback, TrainingStateSource, @unchecked S
     if let onWarning {
       onWarning(sentence)
     } else {
-      FileHandle.standardError.write(Data("warning: \(sentence)\n".utf8))
+      StandardStream.error.writeLine("warning: \(sentence)")
     }
   }
 
@@ -76,12 +76,6 @@ public final class BackupAndRestore: Callback, TrainingStateSource, @unchecked S
 
   public override func onTrainEnd(_ logs: Logs) throws {
     guard deletesCheckpoint, model?.isInterrupted == false else { return }
-    do {
-      if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
-    } catch {
-      throw DataError(
-        file: path, place: .wholeFile, expected: "to remove the checkpoint of the finished training",
-        found: error.localizedDescription)
-    }
+    try AtomicFile.remove(path, "the checkpoint of the finished training")
   }
 }

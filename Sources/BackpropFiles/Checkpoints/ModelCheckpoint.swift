@@ -1,6 +1,5 @@
 import BackpropData
 import BackpropNetworks
-import Foundation
 
 /// Saves the model while it trains. Keras' `ModelCheckpoint`.
 ///
@@ -51,10 +50,8 @@ public final class ModelCheckpoint: Callback, @unchecked Sendable {
       throw ModelError(.argument, "ModelCheckpoint: keepLast must be positive, got \(keepLast)")
     }
     _ = try Form(path.text)
-    let folder = URL(fileURLWithPath: path.text).deletingLastPathComponent()
-    if !path.folder.contains("{") {
-      try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
+    let folder = String(path.folder)
+    if !folder.isEmpty, !folder.contains("{") { try AtomicFile.makeFolder(folder, for: "checkpoints") }
   }
 
   public override func onTrainBatchEnd(_ batch: Int, _ logs: () -> Logs) throws {
@@ -85,12 +82,7 @@ public final class ModelCheckpoint: Callback, @unchecked Sendable {
     guard let keepLast else { return }
     while paths.count > keepLast {
       let old = paths.removeFirst()
-      // Whoever removed it did what was to be done.
-      if unlink(old) != 0, errno != ENOENT {
-        throw DataError(
-          file: old, place: .wholeFile, expected: "to remove the oldest of \(keepLast + 1) checkpoints",
-          found: describeErrno(errno))
-      }
+      try AtomicFile.remove(old, "the oldest of \(keepLast + 1) checkpoints")
     }
   }
 

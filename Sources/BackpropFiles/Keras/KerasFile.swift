@@ -47,7 +47,7 @@ extension Model {
       if let onWarning {
         onWarning(warning)
       } else {
-        FileHandle.standardError.write(Data("warning: \(path): \(warning)\n".utf8))
+        StandardStream.error.writeLine("warning: \(path): \(warning)")
       }
     }
     return model

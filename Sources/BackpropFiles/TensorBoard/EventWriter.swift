@@ -16,7 +16,7 @@ import Foundation
 public final class EventWriter: @unchecked Sendable {
   /// The file, whose name TensorBoard knows by `tfevents`.
   public let path: String
-  private let file: FileHandle
+  private let file: AppendingFile
 
   /// Makes a new file in `folder`, which is made when it isn't there.
   ///
@@ -26,19 +26,13 @@ public final class EventWriter: @unchecked Sendable {
     let seconds = String(format: "%010d", Int(Date().timeIntervalSince1970))
     let host = ProcessInfo.processInfo.hostName.replacing("/", with: "-")
     var number = 0
-    var candidate = ""
-    var descriptor: Int32 = -1
-    repeat {
-      candidate = "\(folder)/events.out.tfevents.\(seconds).\(host).\(getpid()).\(number).v2"
-      descriptor = open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o666)
+    var made: AppendingFile?
+    while made == nil {
+      made = try .make("\(folder)/events.out.tfevents.\(seconds).\(host).\(getpid()).\(number).v2")
       number += 1
-    } while descriptor < 0 && errno == EEXIST
-    guard descriptor >= 0 else {
-      throw DataError(
-        file: candidate, place: .wholeFile, expected: "to make an event file", found: describeErrno(errno))
     }
-    path = candidate
-    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    file = made!
+    path = file.path
     try write { event in
       event.add(3, "brain.Event:2")
       event.add(10) { $0.add(1, "backprop") }
@@ -128,6 +122,12 @@ public final class EventWriter: @unchecked Sendable {
     }
   }
 
+  /// Waits until the disk has what was written; nothing can be written after it. A writer that is dropped is closed as well,
+  /// but can't say whether that worked.
+  ///
+  /// - Throws: `DataError` with the path and the reason.
+  public func close() throws { try file.close() }
+
   // MARK: Events
 
   private func summary(
@@ -160,10 +160,7 @@ public final class EventWriter: @unchecked Sendable {
 
   private func write(step: Int = 0, _ fill: (inout ProtocolBuffer) -> Void) throws {
     let record = EventRecord.framed(Self.event(wallTime: Date().timeIntervalSince1970, step: step, fill))
-    do { try file.write(contentsOf: Data(record)) } catch {
-      throw DataError(
-        file: path, place: .wholeFile, expected: "to append an event", found: error.localizedDescription)
-    }
+    try file.append(record)
   }
 }
 

@@ -138,6 +138,7 @@ public final class TensorBoard: Callback, @unchecked Sendable {
 
   public override func onTrainEnd(_ logs: Logs) throws {
     if !hyperparameters.isEmpty { try train?.endOfRun() }
+    for writer in [train, validation] { try writer?.close() }
     (train, validation) = (nil, nil)
   }
 

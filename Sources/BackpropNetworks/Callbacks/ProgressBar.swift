@@ -1,3 +1,4 @@
+import BackpropTensors
 import Foundation
 
 /// What `fit` prints: on a terminal a bar that rewrites its line, elsewhere one plain line an epoch.
@@ -17,7 +18,7 @@ public final class ProgressBar: Callback, @unchecked Sendable {
   /// - Parameter write: where the text goes; standard output when nil.
   public init(isBar: Bool, write: (@Sendable (String) -> Void)? = nil) {
     self.isBar = isBar
-    self.write = write ?? { FileHandle.standardOutput.write(Data($0.utf8)) }
+    self.write = write ?? { StandardStream.output.write($0) }
   }
 
   static func make(_ verbosity: Verbosity) -> ProgressBar? {

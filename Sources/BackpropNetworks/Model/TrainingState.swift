@@ -94,7 +94,7 @@ public protocol TrainingStateSource: Sendable {
 
 extension TrainingStateSource {
   public func warn(_ sentence: String) {
-    FileHandle.standardError.write(Data("warning: \(sentence)\n".utf8))
+    StandardStream.error.writeLine("warning: \(sentence)")
   }
 }
 

@@ -36,5 +36,5 @@ enum Debug: String, CaseIterable {
     if isOn { Self.write("[\(rawValue)] \(title)\n\(content())") }
   }
 
-  static func write(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+  static func write(_ text: String) { StandardStream.error.writeLine(text) }
 }
