@@ -104,10 +104,12 @@ struct LayerSample: Sendable {
     return layer
   }
 
-  /// Whether training draws random numbers, and whether it gives other shapes than inference: asked of the layer.
-  private func training() throws -> (isRandom: Bool, changesShape: Bool) {
+  /// Whether training draws random numbers, and whether it gives other shapes than inference: asked of the layer. And
+  /// whether it gives large numbers, such as pixels up to 255: they would cancel in the head, and what is left of their
+  /// rounding would count as much as the answer.
+  private func traits() throws -> (isRandom: Bool, changesShape: Bool, isLarge: Bool) {
     let layer = try layer()
-    guard !(layer is Input) else { return (false, false) }
+    guard !(layer is Input) else { return (false, false, false) }
     try layer.prepare(inputs.map(\.shape))
     let results = (0..<6).map { _ in
       layer.beginTrainingStep()
@@ -118,12 +120,14 @@ struct LayerSample: Sendable {
       return found
     }
     let isRandom = results.contains { $0.map(\.doubles) != results[0].map(\.doubles) }
-    return (isRandom, results[0].map(\.shape) != layer(inputs).map(\.shape))
+    let inferred = layer(inputs)
+    let isLarge = inferred.contains { $0.doubles.contains { abs($0) > 16 } }
+    return (isRandom, results[0].map(\.shape) != inferred.map(\.shape), isLarge)
   }
 
   /// The layer between inputs and a head with weights, so that there is something to train behind every layer.
   func model() throws -> (model: Model, isRandom: Bool) {
-    let traits = try training()
+    let traits = try traits()
     let layer = try layer()
     let symbols: [Input]
     var results: [SymbolicTensor]
@@ -137,12 +141,10 @@ struct LayerSample: Sendable {
       let told = options.elements!.map { CallOption(rawValue: $0.text!)! }
       results = layer.outputs(of: symbols, options: Set(told))
     }
-    // Pixels up to 255 would cancel in the head, and what is left of their rounding would count as much as the answer.
-    let isLarge = inputs.contains { $0.dtype.isFloatingPoint && $0.doubles.contains { abs($0) > 16 } }
     results = results.enumerated().map { number, result in
       let isReal = result.dtype.isFloatingPoint
       let real =
-        isReal && !isLarge ? result : Rescaling(isReal ? 1 / 64 : 0.25, name: "real_\(number)")(result)
+        isReal && !traits.isLarge ? result : Rescaling(isReal ? 1 / 64 : 0.25, name: "real_\(number)")(result)
       // What works on any size: in training RandomCrop gives other sizes than in inference, in Keras too.
       guard traits.changesShape || symbols.contains(where: { $0.sizes.contains(nil) }) else {
         return Flatten(name: "flat_\(number)")(real)
