@@ -28,23 +28,27 @@ static bool processor_has(const ck_kernel_table *table) {
   return table == &ck_kernels_default;
 }
 
-static const ck_kernel_table *current = &ck_kernels_default;
+static const ck_kernel_table *best = &ck_kernels_default;
+// A thread's own choice: tests of every version run beside code that counts on the best.
+static _Thread_local const ck_kernel_table *chosen;
+
+static inline const ck_kernel_table *current(void) { return chosen ? chosen : best; }
 
 __attribute__((constructor)) static void choose(void) {
   for (size_t i = 0; i < sizeof available / sizeof *available; i++) {
     if (processor_has(available[i])) {
-      current = available[i];
+      best = available[i];
       return;
     }
   }
 }
 
-const char *ck_instruction_set(void) { return current->name; }
+const char *ck_instruction_set(void) { return current()->name; }
 
 bool ck_set_instruction_set(const char *name) {
   for (size_t i = 0; i < sizeof available / sizeof *available; i++) {
     if (strcmp(available[i]->name, name) == 0 && processor_has(available[i])) {
-      current = available[i];
+      chosen = available[i];
       return true;
     }
   }
@@ -52,7 +56,7 @@ bool ck_set_instruction_set(const char *name) {
 }
 
 #define CK_FORWARD(kernel)                                                                                         \
-  void kernel(void *context) { current->kernel(context); }
+  void kernel(void *context) { current()->kernel(context); }
 CK_KERNELS(CK_FORWARD)
 
 void ck_program_release(ck_program *program) {

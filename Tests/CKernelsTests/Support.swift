@@ -1,7 +1,7 @@
 import CKernels
 import Testing
 
-/// Every suite of kernels stands in here: thread count and instruction set are shared by the whole process.
+/// Every suite of kernels stands in here: two at once would fight for the pool of threads.
 @Suite(.serialized) enum Kernels {}
 
 /// The instruction sets this processor has, fastest first.

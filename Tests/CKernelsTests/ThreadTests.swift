@@ -1,5 +1,9 @@
 import CKernels
+import Foundation
 import Testing
+
+/// Written by one thread, read by another after it.
+private final class Elsewhere: @unchecked Sendable { var instructionSet = "" }
 
 private final class Log { var ranges: [(Int64, Int64)] = [] }
 
@@ -46,6 +50,19 @@ extension Kernels {
         ck_run(calls, Int64(calls.count))
       }
       #expect(log.ranges.map(\.0) == [0, 1, 2, 3, 4])
+    }
+
+    @Test("a thread's choice of instruction set is its own") func instructionSetOfAThread() {
+      forEachInstructionSet { name in
+        #expect(String(cString: ck_instruction_set()) == name)
+        let (elsewhere, done) = (Elsewhere(), DispatchSemaphore(value: 0))
+        Thread.detachNewThread {
+          elsewhere.instructionSet = String(cString: ck_instruction_set())
+          done.signal()
+        }
+        done.wait()
+        #expect(elsewhere.instructionSet == instructionSets[0])
+      }
     }
 
     @Test("an unknown instruction set changes nothing") func instructionSet() {

@@ -40,7 +40,7 @@ void ck_set_thread_count(int count);
 /// Name of the instruction set the kernels run with, chosen from what the processor has: "x86-64-v4", "x86-64-v3" or
 /// "default". Results may differ in their last bits between instruction sets, never between thread counts.
 const char *ck_instruction_set(void);
-/// Switches to the named instruction set (for tests and comparisons); false when the processor or the build lacks it.
+/// Switches the calling thread to the named instruction set (for tests and comparisons); false when the processor or the build lacks it.
 bool ck_set_instruction_set(const char *name);
 
 // MARK: Element types
