@@ -29,6 +29,7 @@
 #include "normalise.h"
 #include "pooling.h"
 #include "random.h"
+#include "tiles.h"
 #include "matmul.h"
 #include "recurrent.h"
 #include "recurrent_gradient.h"

@@ -36,33 +36,6 @@ CK_INLINE int64_t first_seeing(const score_tile *t, int64_t key) {
   return t->causal ? most(0, t->key + key - t->query) : 0;
 }
 
-/// Tiles of matmul.h that are added to what is there.
-#define CK_ADDING_TILE_OF(rows, vectors)                                                                           \
-  case rows * 4 + vectors: {                                                                                       \
-    tile sums;                                                                                                     \
-    multiply_tile(sums, rows, vectors, t->a, t->a_row, t->a_k, t->b, t->b_step, t->k);                             \
-    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                         \
-      const int64_t left = t->columns - v * CK_LANES;                                                              \
-      _Pragma("clang loop unroll(full)") for (int i = 0; i < rows; i++) {                                          \
-        const float *c = t->c + i * t->c_step + v * CK_LANES;                                                      \
-        sums[i][v] += left >= CK_LANES ? vload(c) : load_part(c, left, 0);                                         \
-      }                                                                                                            \
-    }                                                                                                              \
-    store_tile(sums, rows, vectors, t->c, t->c_step, NULL, false, t->columns);                                     \
-    return;                                                                                                        \
-  }
-#define CK_ADDING_TILES(rows) CK_ADDING_TILE_OF(rows, 1) CK_ADDING_TILE_OF(rows, 2)
-
-CK_KEEP void run_adding_tile(const tile_job *t, int64_t rows) {
-  switch (rows * 4 + (t->columns > CK_LANES ? 2 : 1)) {
-    CK_ADDING_TILES(1) CK_ADDING_TILES(2) CK_ADDING_TILES(3) CK_ADDING_TILES(4) CK_ADDING_TILES(5) CK_ADDING_TILES(6)
-#if CK_MATMUL_ROWS == 13
-    CK_ADDING_TILES(7) CK_ADDING_TILES(8) CK_ADDING_TILES(9) CK_ADDING_TILES(10) CK_ADDING_TILES(11)
-    CK_ADDING_TILES(12) CK_ADDING_TILES(13)
-#endif
-  }
-}
-
 /// dst[column][row] = src[row][column], rows of dst CK_SCORES apart.
 CK_KEEP void transpose_keys(float *dst, const float *src, int64_t src_step, int64_t rows, int64_t columns) {
   int64_t row = 0;
@@ -70,7 +43,7 @@ CK_KEEP void transpose_keys(float *dst, const float *src, int64_t src_step, int6
   for (; row + 16 <= rows; row += 16) {
     int64_t column = 0;
     for (; column + 16 <= columns; column += 16) {
-      transpose_16(dst + column * CK_SCORES + row, CK_SCORES, src + row * src_step + column, src_step);
+      transpose_16(dst + column * CK_SCORES + row, CK_SCORES, src + row * src_step + column, src_step, 16);
     }
     for (; column < columns; column++) {
       for (int64_t i = row; i < row + 16; i++) dst[column * CK_SCORES + i] = src[i * src_step + column];
@@ -89,19 +62,16 @@ static void multiply_scores(
   for (int64_t first = 0; first < dim; first += CK_ATTENTION_COLUMNS) {
     const int64_t width = least(CK_ATTENTION_COLUMNS, dim - first);
     transpose_keys(memory->packed, y + first, y_step, t->keys, width);
-    for (int64_t row = 0; row < t->rows; row += CK_MATMUL_ROWS) {
-      const int64_t rows = least(CK_MATMUL_ROWS, t->rows - row), seen = visible_keys(t, row + rows - 1);
-      tile_job job = {.a = x + row * x_step + first, .a_row = x_step, .a_k = 1, .b_step = CK_SCORES,
-        .c_step = CK_SCORES, .k = width};
-      for (int64_t column = 0; column < seen; column += CK_MATMUL_COLUMNS) {
+    const int64_t height = tile_height(t->rows, true);
+    for (int64_t row = 0; row < t->rows; row += height) {
+      const int64_t rows = least(height, t->rows - row), seen = visible_keys(t, row + rows - 1);
+      tile_job job = {.a = {x + row * x_step + first, x_step, true}, .b_step = CK_SCORES, .c_step = CK_SCORES,
+        .k = width, .adds = first > 0};
+      for (int64_t column = 0; column < seen; column += CK_TILE_COLUMNS) {
         job.b = memory->packed + column;
         job.c = scores + row * CK_SCORES + column;
-        job.columns = least(CK_MATMUL_COLUMNS, t->keys - column);
-        if (first > 0) {
-          run_adding_tile(&job, rows);
-        } else {
-          run_tile(&job, rows);
-        }
+        job.columns = least(CK_TILE_COLUMNS, t->keys - column);
+        run_tile(&job, rows);
       }
     }
   }
@@ -126,23 +96,20 @@ static void multiply_weights(
       b = memory->packed;
       b_step = CK_ATTENTION_COLUMNS;
     }
-    for (int64_t row = 0; row < count; row += CK_MATMUL_ROWS) {
-      const int64_t rows = least(CK_MATMUL_ROWS, count - row);
+    const int64_t height = tile_height(count, !transposed);
+    for (int64_t row = 0; row < count; row += height) {
+      const int64_t rows = least(height, count - row);
       const int64_t begin = transposed ? first_seeing(t, row) : 0;
       const int64_t end = transposed ? inner : visible_keys(t, row + rows - 1);
       if (begin >= end && adds) continue;
-      tile_job job = {.a = transposed ? weights + row + begin * CK_SCORES : weights + row * CK_SCORES,
-        .a_row = transposed ? 1 : CK_SCORES, .a_k = transposed ? CK_SCORES : 1, .b_step = b_step,
-        .c_step = out_step, .k = most(0, end - begin)};
-      for (int64_t column = 0; column < width; column += CK_MATMUL_COLUMNS) {
+      const float *a = transposed ? weights + row + begin * CK_SCORES : weights + row * CK_SCORES;
+      tile_job job = {.a = {a, CK_SCORES, !transposed}, .b_step = b_step, .c_step = out_step,
+        .k = most(0, end - begin), .adds = adds};
+      for (int64_t column = 0; column < width; column += CK_TILE_COLUMNS) {
         job.b = b + begin * b_step + column;
         job.c = out + row * out_step + first + column;
-        job.columns = least(CK_MATMUL_COLUMNS, width - column);
-        if (adds) {
-          run_adding_tile(&job, rows);
-        } else {
-          run_tile(&job, rows);
-        }
+        job.columns = least(CK_TILE_COLUMNS, width - column);
+        run_tile(&job, rows);
       }
     }
   }

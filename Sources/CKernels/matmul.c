@@ -4,7 +4,7 @@
 int64_t ck_matmul_scratch_bytes(int64_t m, int64_t k, int64_t n, bool transpose_b) {
   // Panels of 32 columns are the widest that any instruction set uses.
   const int64_t panel = k * 32 * (int64_t)sizeof(float);
-  const int64_t packed = transpose_b ? (n + 31) / 32 * panel : n % 32 == 0 ? 0 : panel;
+  const int64_t packed = ck_matmul_packs(m, k, n, transpose_b) ? (n + 31) / 32 * panel : n % 32 == 0 ? 0 : panel;
   const int64_t parts = ck_matmul_parts(m, k, n, transpose_b);
   return packed + (parts > 1 ? parts * m * n * (int64_t)sizeof(float) : 0);
 }

@@ -1,100 +1,18 @@
-// Small products: c = activation(a · b + bias), with both operands read where they lie.
+// Small products: c = activation(a · b + bias), with both operands read where they lie as far as that is no slower.
 //
-// A tile of CK_MATMUL_ROWS × 2 vectors of c stays in registers while one walk along k adds a broadcast element of a
-// times two vectors of b to each of its rows. Nothing is packed but b when it is transposed and the last columns, so a
-// product of a few microseconds doesn't spend half of them on preparations, and the result may go through a block
-// program while it is still in the first-level cache: a weight's gradient is never written to memory.
+// b is packed when it is transposed, and for the last columns; rows of a that many columns are multiplied by are copied
+// for the tiles (tiles.h) to read them from one pointer. So a product of a few microseconds doesn't spend half of them on
+// preparations, and the result may go through a block program while it is still in the first-level cache: a weight's
+// gradient is never written to memory.
 
-#if CK_LANES == 16
-#define CK_MATMUL_ROWS 13  // 26 sums, 2 vectors of b, and a broadcast from memory: 28 of 32 registers
-#else
-#define CK_MATMUL_ROWS 6  // 12 sums, 2 of b, 1 broadcast: 15 of 16
-#endif
-#define CK_MATMUL_COLUMNS (2 * CK_LANES)
 /// A block of results that goes through a program lies in the first-level cache: at most this many elements, in rows of
 /// at most CK_MATMUL_WIDTH, or of all columns when those are few.
 #define CK_MATMUL_BLOCK 4096
 #define CK_MATMUL_WIDTH 128
-
-typedef vf tile[CK_MATMUL_ROWS][2];
-
-/// sums = a · b for `rows` rows and `vectors` vectors of columns, both known when this is compiled.
-CK_INLINE void multiply_tile(
-  tile sums, const int rows, const int vectors, const float *a, int64_t row_step, int64_t k_step, const float *b,
-  int64_t b_step, int64_t k) {
-#pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) {
-#pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) sums[i][v] = 0;
-  }
-  // Every third row has a pointer; the two after it are reached by the step, so that addresses fit into registers.
-  const float *p[(CK_MATMUL_ROWS + 2) / 3];
-#pragma clang loop unroll(full)
-  for (int i = 0; i < (rows + 2) / 3; i++) p[i] = a + 3 * i * row_step;
-#pragma clang loop unroll_count(2)
-  for (int64_t j = 0; j < k; j++) {
-    vf columns[2];
-#pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) columns[v] = vload(b + v * CK_LANES);
-    b += b_step;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-      const vf x = vset(p[i / 3][(i % 3) * row_step]);
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sums[i][v] = vmuladd(x, columns[v], sums[i][v]);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < (rows + 2) / 3; i++) p[i] += k_step;
-  }
-}
-
-/// One tile to memory: `columns` of its columns, plus bias, through relu.
-CK_INLINE void store_tile(
-  tile sums, const int rows, const int vectors, float *c, int64_t c_step, const float *bias, bool relu, int64_t columns) {
-#pragma clang loop unroll(full)
-  for (int v = 0; v < vectors; v++) {
-    const int64_t left = columns - v * CK_LANES;
-    if (left <= 0) continue;
-    const bool whole = left >= CK_LANES;
-    vf shift = 0;
-    if (bias) shift = whole ? vload(bias + v * CK_LANES) : load_part(bias + v * CK_LANES, left, 0);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-      vf x = sums[i][v] + shift;
-      if (relu) x = x < 0.0f ? (vf)0.0f : x;
-      if (whole) {
-        vstore(c + i * c_step + v * CK_LANES, x);
-      } else {
-        store_part(c + i * c_step + v * CK_LANES, x, left);
-      }
-    }
-  }
-}
-
-typedef struct {
-  const float *a, *b, *bias;
-  float *c;
-  int64_t a_row, a_k, b_step, c_step, k, columns;
-  bool relu;
-} tile_job;
-
-#define CK_TILE_OF(rows, vectors)                                                                                  \
-  case rows * 4 + vectors: {                                                                                       \
-    tile sums;                                                                                                     \
-    multiply_tile(sums, rows, vectors, t->a, t->a_row, t->a_k, t->b, t->b_step, t->k);                             \
-    store_tile(sums, rows, vectors, t->c, t->c_step, t->bias, t->relu, t->columns);                                \
-    return;                                                                                                        \
-  }
-#define CK_TILES(rows) CK_TILE_OF(rows, 1) CK_TILE_OF(rows, 2)
-
-CK_KEEP void run_tile(const tile_job *t, int64_t rows) {
-  switch (rows * 4 + (t->columns > CK_LANES ? 2 : 1)) {
-    CK_TILES(1) CK_TILES(2) CK_TILES(3) CK_TILES(4) CK_TILES(5) CK_TILES(6)
-#if CK_MATMUL_ROWS == 13
-    CK_TILES(7) CK_TILES(8) CK_TILES(9) CK_TILES(10) CK_TILES(11) CK_TILES(12) CK_TILES(13)
-#endif
-  }
-}
+#define CK_ROW_PANELS 6
+#define CK_COLUMN_PANELS 4
+/// Elements of a that are packed at a time: half of the smallest stack of a thread that there is would be 64 kB.
+#define CK_MATMUL_PACKED (1 << 14)
 
 /// A single row, with as few columns as `t` says: b is read as it lies, since packing its last columns would cost more
 /// than multiplying by them. Four sums in turn, so that none waits for the one before it.
@@ -105,7 +23,7 @@ CK_KEEP void run_row(const tile_job *t) {
 #define CK_MULTIPLY_ROW(sum)                                                                                        \
   do {                                                                                                             \
     const float *b = t->b + j * t->b_step;                                                                         \
-    const vf x = vset(t->a[j * t->a_k]);                                                                           \
+    const vf x = vset(t->a.data[j * (t->a.by_rows ? 1 : t->a.step)]);                                                                           \
     sum[0] = vmuladd(x, load_lanes(b, first), sum[0]);                                                             \
     if (second > 0) sum[1] = vmuladd(x, load_lanes(b + CK_LANES, second), sum[1]);                                 \
     j++;                                                                                                           \
@@ -119,16 +37,17 @@ CK_KEEP void run_row(const tile_job *t) {
   while (j < t->k) CK_MULTIPLY_ROW(sums[0]);
 #undef CK_MULTIPLY_ROW
   for (int v = 0; v < 2; v++) sums[0][v] = (sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v]);
-  store_tile(sums, 1, 2, t->c, t->c_step, t->bias, t->relu, t->columns);
+  store_tile(sums[0], 1, 2, t);
 }
 
-// MARK: Packing b
+// MARK: Packing
 
 #if CK_HAS_AVX512
-/// 16 × 16 elements, rows `src_step` apart, transposed.
-CK_KEEP void transpose_16(float *dst, int64_t dst_step, const float *src, int64_t src_step) {
+/// 16 elements of `rows` rows (at most 16), which lie `src_step` apart, transposed: 16 rows of 16 elements, those beyond
+/// `rows` of no meaning. Rows of dst may overlap: the later stays.
+CK_KEEP void transpose_16(float *dst, int64_t dst_step, const float *src, int64_t src_step, int64_t rows) {
   __m512 r[16], t[16];
-  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(src + i * src_step);
+  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(src + least(i, rows - 1) * src_step);
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
@@ -145,20 +64,21 @@ CK_KEEP void transpose_16(float *dst, int64_t dst_step, const float *src, int64_
     const __m512 low = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88), high = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
     const __m512 low2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
     const __m512 high2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
-    _mm512_storeu_ps(dst + j * dst_step, _mm512_shuffle_f32x4(low, low2, 0x88));
-    _mm512_storeu_ps(dst + (j + 4) * dst_step, _mm512_shuffle_f32x4(high, high2, 0x88));
-    _mm512_storeu_ps(dst + (j + 8) * dst_step, _mm512_shuffle_f32x4(low, low2, 0xdd));
-    _mm512_storeu_ps(dst + (j + 12) * dst_step, _mm512_shuffle_f32x4(high, high2, 0xdd));
+    t[j] = _mm512_shuffle_f32x4(low, low2, 0x88);
+    t[j + 4] = _mm512_shuffle_f32x4(high, high2, 0x88);
+    t[j + 8] = _mm512_shuffle_f32x4(low, low2, 0xdd);
+    t[j + 12] = _mm512_shuffle_f32x4(high, high2, 0xdd);
   }
+  for (int i = 0; i < 16; i++) _mm512_storeu_ps(dst + i * dst_step, t[i]);
 }
 #endif
 
-/// Columns first ..< first + count of b into rows of CK_MATMUL_COLUMNS, the missing ones 0.
+/// Columns first ..< first + count of b into rows of CK_TILE_COLUMNS, the missing ones 0.
 CK_KEEP void pack_columns(float *packed, const ck_matmul *p, int64_t first, int64_t count) {
-  if (count < CK_MATMUL_COLUMNS) memset(packed, 0, (size_t)(p->k * CK_MATMUL_COLUMNS) * sizeof(float));
+  if (count < CK_TILE_COLUMNS) memset(packed, 0, (size_t)(p->k * CK_TILE_COLUMNS) * sizeof(float));
   if (!p->transpose_b) {
     for (int64_t j = 0; j < p->k; j++) {
-      memcpy(packed + j * CK_MATMUL_COLUMNS, p->b + j * p->n + first, (size_t)count * sizeof(float));
+      memcpy(packed + j * CK_TILE_COLUMNS, p->b + j * p->n + first, (size_t)count * sizeof(float));
     }
     return;
   }
@@ -168,21 +88,21 @@ CK_KEEP void pack_columns(float *packed, const ck_matmul *p, int64_t first, int6
 #if CK_HAS_AVX512
     if (count - column >= 16) {
       for (; j + 16 <= p->k; j += 16) {
-        transpose_16(packed + j * CK_MATMUL_COLUMNS + column, CK_MATMUL_COLUMNS, src + j, p->k);
+        transpose_16(packed + j * CK_TILE_COLUMNS + column, CK_TILE_COLUMNS, src + j, p->k, 16);
       }
       for (int64_t c = 0; c < 16; c++) {
-        for (int64_t i = j; i < p->k; i++) packed[i * CK_MATMUL_COLUMNS + column + c] = src[c * p->k + i];
+        for (int64_t i = j; i < p->k; i++) packed[i * CK_TILE_COLUMNS + column + c] = src[c * p->k + i];
       }
       column += 16;
       continue;
     }
 #endif
-    for (; j < p->k; j++) packed[j * CK_MATMUL_COLUMNS + column] = src[j];
+    for (; j < p->k; j++) packed[j * CK_TILE_COLUMNS + column] = src[j];
     column++;
   }
 }
 
-/// Where a panel of CK_MATMUL_COLUMNS columns is read.
+/// Where a panel of CK_TILE_COLUMNS columns is read.
 typedef struct {
   const float *data;
   int64_t step;
@@ -191,24 +111,33 @@ typedef struct {
 /// Whether c is one row that reads b where it lies (`run_row`).
 static bool is_row(const ck_matmul *p) { return p->m == 1 && !p->transpose_b; }
 
+static bool packs_b(const ck_matmul *p) { return ck_matmul_packs(p->m, p->k, p->n, p->transpose_b); }
+
 static panel panel_of(const ck_matmul *p, int64_t index) {
-  const int64_t whole = is_row(p) ? INT64_MAX : p->n / CK_MATMUL_COLUMNS;
-  if (p->transpose_b) return (panel){p->packed + index * p->k * CK_MATMUL_COLUMNS, CK_MATMUL_COLUMNS};
-  if (index == whole) return (panel){p->packed, CK_MATMUL_COLUMNS};
-  return (panel){p->b + index * CK_MATMUL_COLUMNS, p->n};
+  const int64_t whole = is_row(p) ? INT64_MAX : p->n / CK_TILE_COLUMNS;
+  if (packs_b(p)) return (panel){p->packed + index * p->k * CK_TILE_COLUMNS, CK_TILE_COLUMNS};
+  if (index == whole) return (panel){p->packed, CK_TILE_COLUMNS};
+  return (panel){p->b + index * CK_TILE_COLUMNS, p->n};
 }
 
-static inline int64_t panel_count(int64_t n) { return ceil_div(n, CK_MATMUL_COLUMNS); }
+static inline int64_t panel_count(int64_t n) { return ceil_div(n, CK_TILE_COLUMNS); }
 
 static void pack_panel(const ck_matmul *p, int64_t index) {
-  if (is_row(p) || (!p->transpose_b && index < p->n / CK_MATMUL_COLUMNS)) return;
-  const int64_t first = index * CK_MATMUL_COLUMNS;
-  float *packed = p->transpose_b ? p->packed + index * p->k * CK_MATMUL_COLUMNS : p->packed;
-  pack_columns(packed, p, first, least(CK_MATMUL_COLUMNS, p->n - first));
+  if (is_row(p) || (!packs_b(p) && index < p->n / CK_TILE_COLUMNS)) return;
+  const int64_t first = index * CK_TILE_COLUMNS;
+  float *packed = packs_b(p) ? p->packed + index * p->k * CK_TILE_COLUMNS : p->packed;
+  pack_columns(packed, p, first, least(CK_TILE_COLUMNS, p->n - first));
+}
+
+static void pack_some_panels(void *context, int64_t begin, int64_t end) {
+  for (int64_t index = begin; index < end; index++) pack_panel(context, index);
 }
 
 static void pack_panels(const ck_matmul *p) {
-  for (int64_t index = 0; index < panel_count(p->n); index++) pack_panel(p, index);
+  const int64_t panels = panel_count(p->n);
+  if (!packs_b(p) && panels * CK_TILE_COLUMNS == p->n) return;
+  const int64_t grain = most(1, (1 << 14) / most(1, p->k * CK_TILE_COLUMNS));
+  ck_parallel_for(panels, packs_b(p) ? grain : panels, pack_some_panels, (void *)p);
 }
 
 // MARK: The product
@@ -217,52 +146,97 @@ typedef struct {
   int64_t first, last;
 } span;
 
-/// Where a's element (row, k) is read: at data + row · row_step + k · k_step.
-typedef struct {
-  const float *data;
-  int64_t row_step, k_step;
-} operand;
-
-/// For rows, or ks, of one part of a's stored columns.
+/// a from row `rows.first` and place `k.first` on, both of one part of its stored columns.
 static operand operand_of(const ck_matmul *p, span rows, span k) {
-  if (!p->a_in_parts) {
-    return p->transpose_a ? (operand){p->a, 1, p->m} : (operand){p->a, p->k, 1};
-  }
   const int64_t columns = p->transpose_a ? p->m : p->k, stored_rows = p->transpose_a ? p->k : p->m;
-  const int64_t length = ck_part_length(columns), column = p->transpose_a ? rows.first : k.first;
-  const int64_t first = column / length * length, width = least(length, columns - first);
-  const float *data = p->a + first * stored_rows - first;
-  return p->transpose_a ? (operand){data, 1, width} : (operand){data, width, 1};
+  const int64_t column = p->transpose_a ? rows.first : k.first, row = p->transpose_a ? k.first : rows.first;
+  int64_t first = 0, width = columns;
+  if (p->a_in_parts) {
+    const int64_t length = ck_part_length(columns);
+    first = column / length * length;
+    width = least(length, columns - first);
+  }
+  return (operand){p->a + first * stored_rows + row * width + column - first, width, !p->transpose_a};
 }
 
-/// Rows of the columns of one panel, over a part of k, to c, where the first of them lies.
-static void multiply_rows(
-  const ck_matmul *p, int64_t index, span rows, span k, bool finish, float *c, int64_t c_step) {
-  const operand a = operand_of(p, rows, k);
+/// Some rows of a, over a part of k, as tiles read them.
+typedef struct {
+  operand a;
+  int64_t rows, height;  // height: rows of a tile
+  int64_t row_step;      // from a tile's row to the next tile's
+} row_block;
+
+static row_block rows_in_place(operand a, int64_t rows) {
+  return (row_block){a, rows, tile_height(rows, a.by_rows), a.by_rows ? a.step : 1};
+}
+
+/// `rows` rows, k after k.
+static void pack_tile(float *packed, operand a, int64_t rows, int64_t k) {
+  int64_t j = 0;
+#if CK_HAS_AVX512
+  if (!a.by_rows) {
+    const __mmask16 mask = (__mmask16)((1u << rows) - 1);
+    for (; j < k; j++) _mm512_mask_storeu_ps(packed + j * rows, mask, _mm512_maskz_loadu_ps(mask, a.data + j * a.step));
+    return;
+  }
+  for (; j + 16 <= k; j += 16) transpose_16(packed + j * rows, rows, a.data + j, a.step, rows);
+#endif
+  const int64_t row_step = a.by_rows ? a.step : 1, k_step = a.by_rows ? 1 : a.step;
+  for (; j < k; j++) {
+    for (int64_t i = 0; i < rows; i++) packed[j * rows + i] = a.data[i * row_step + j * k_step];
+  }
+}
+
+/// Tiles of rows, k after k.
+static row_block pack_rows(float *packed, operand a, int64_t rows, int64_t k) {
+  const int64_t height = tile_height(rows, false);
+  for (int64_t row = 0; row < rows; row += height) {
+    operand tile = a;
+    tile.data += row * (a.by_rows ? a.step : 1);
+    pack_tile(packed + row * k, tile, least(height, rows - row), k);
+  }
+  return (row_block){{packed, 0, false}, rows, height, k};
+}
+
+/// Packed where that pays: rows that are multiplied by four panels and more, and fit.
+static row_block rows_for(float *packed, operand a, int64_t rows, int64_t k, int64_t panels) {
+#if CK_HAS_AVX512
+  if (panels >= (a.by_rows ? CK_ROW_PANELS : CK_COLUMN_PANELS) && rows * k <= CK_MATMUL_PACKED) {
+    return pack_rows(packed, a, rows, k);
+  }
+#endif
+  return rows_in_place(a, rows);
+}
+
+/// The block's rows of one panel's columns, over a part of k, to c, where the first of them lies.
+static void multiply_panel(
+  const ck_matmul *p, const row_block *block, int64_t index, span k, bool finish, float *c, int64_t c_step) {
   const panel b = panel_of(p, index);
-  const int64_t column = index * CK_MATMUL_COLUMNS, first = rows.first, last = rows.last;
+  const int64_t column = index * CK_TILE_COLUMNS;
   tile_job t = {
-    .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
-    .c_step = c_step, .k = k.last - k.first, .a_row = a.row_step, .a_k = a.k_step,
-    .columns = least(CK_MATMUL_COLUMNS, p->n - column), .relu = finish && p->relu};
+    .a = block->a, .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
+    .c_step = c_step, .k = k.last - k.first, .columns = least(CK_TILE_COLUMNS, p->n - column),
+    .relu = finish && p->relu};
   if (is_row(p)) {
-    t.a = a.data + k.first * t.a_k;
     t.c = c;
     run_row(&t);
     return;
   }
-  for (int64_t row = first; row < last; row += CK_MATMUL_ROWS) {
-    t.a = a.data + row * t.a_row + k.first * t.a_k;
-    t.c = c + (row - first) * c_step;
-    run_tile(&t, least(CK_MATMUL_ROWS, last - row));
+  for (int64_t row = 0; row < block->rows; row += block->height) {
+    const int64_t rows = least(block->height, block->rows - row);
+    t.a.data = block->a.data + row * block->row_step;
+    if (block->a.step == 0) t.a.step = rows;  // packed
+    t.c = c + row * c_step;
+    run_tile(&t, rows);
   }
 }
 
+/// Blocks of rows, and of columns.
 typedef struct {
   const ck_matmul *product;
   int64_t part_rows, blocks;  // rows of a part of a, and the blocks that each part is cut into
   int64_t row_blocks;         // in all
-  int64_t width;              // columns of a block that goes through a program
+  int64_t width;              // columns of a block
   const program_plan *plan;
   float *sums;                // along k: a c for each part
 } matmul_job;
@@ -278,47 +252,87 @@ static matmul_job cut_rows(const ck_matmul *p, int64_t rows) {
   return job;
 }
 
+/// A quarter of a million multiply-adds: about 4 µs, enough to pay for handing a piece over.
+static const int64_t matmul_piece = 1 << 18;
+
+/// Blocks of whole tiles, and of all columns where there are tiles enough for two threads and some more.
+static matmul_job cut_product(const ck_matmul *p) {
+  const int64_t pieces = least(32, most(2, p->m * p->n * p->k / matmul_piece)), panels = panel_count(p->n);
+  const int64_t height = tile_rows(!p->transpose_a && panels < CK_ROW_PANELS), tiles = ceil_div(p->m, height);
+  // Rows of an operand that has to be packed first stay together: each panel is packed by the thread that reads it.
+  const bool by_columns = panels >= pieces && (tiles < pieces || p->transpose_b);
+  matmul_job job = cut_rows(p, by_columns ? p->m : ceil_div(tiles, pieces) * height);
+  const int64_t groups = by_columns ? pieces : job.row_blocks * 2 > pieces ? 1 : ceil_div(pieces, job.row_blocks);
+  job.width = ceil_div(panels, least(groups, panels)) * CK_TILE_COLUMNS;
+  return job;
+}
+
 static span rows_of(const matmul_job *job, int64_t block) {
   const int64_t part = block / job->blocks * job->part_rows, length = least(job->part_rows, job->product->m - part);
   const int64_t rows = ceil_div(length, job->blocks), first = least(block % job->blocks * rows, length);
   return (span){part + first, part + least(first + rows, length)};
 }
 
-/// Units of one row block and one panel, panel by panel: a thread's neighbours share the panel.
+/// Units of one block of rows and one of columns.
 static void multiply_units(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
   const ck_matmul *p = job->product;
+  _Alignas(64) float packed[CK_MATMUL_PACKED + 16];
   for (int64_t unit = begin; unit < end; unit++) {
-    const span rows = rows_of(job, unit % job->row_blocks);
+    const span rows = rows_of(job, unit % job->row_blocks), k = {0, p->k};
+    const int64_t first = unit / job->row_blocks * job->width / CK_TILE_COLUMNS;
+    const int64_t last = least(first + job->width / CK_TILE_COLUMNS, panel_count(p->n));
     // A panel that one unit reads is packed by the thread that reads it.
-    if (job->row_blocks == 1) pack_panel(p, unit);
-    multiply_rows(p, unit / job->row_blocks, rows, (span){0, p->k}, true,
-      p->c + rows.first * p->n + unit / job->row_blocks * CK_MATMUL_COLUMNS, p->n);
+    for (int64_t index = first; job->row_blocks == 1 && index < last; index++) pack_panel(p, index);
+    // As many rows at a time as can be packed.
+    const int64_t all = rows.last - rows.first, most_rows = CK_MATMUL_PACKED / most(p->k, 1);
+    const int64_t height = most_rows < CK_TILE_ROWS ? all : most(1, ceil_div(all, most(1, ceil_div(all, most_rows))));
+    for (int64_t row = rows.first; row < rows.last; row += height) {
+      const span some = {row, least(row + height, rows.last)};
+      const row_block block = rows_for(packed, operand_of(p, some, k), some.last - some.first, p->k, last - first);
+      for (int64_t index = first; index < last; index++) {
+        multiply_panel(p, &block, index, k, true, p->c + row * p->n + index * CK_TILE_COLUMNS, p->n);
+      }
+    }
   }
 }
 
-/// Units of one row block and one block of columns, each gone through the program before the next.
+/// What a program will read of some elements, on its way from far memory while they are multiplied.
+static void fetch_inputs(const program_plan *plan, int64_t begin, int64_t end) {
+  const ck_program *program = plan->program;
+  for (int i = 0; i < program->input_count; i++) {
+    if (i == plan->replaced || program->inputs[i].strides[0] != 1) continue;
+    const float *data = program->inputs[i].data;
+    for (int64_t element = begin; element < end; element += 16) __builtin_prefetch(data + element, 0, 2);
+  }
+}
+
+/// Units of one block of rows and one of columns, each gone through the program before the next.
 static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
   const ck_matmul *p = job->product;
-  _Alignas(64) float block[CK_MATMUL_BLOCK];
+  _Alignas(64) float result[CK_MATMUL_BLOCK], packed[CK_MATMUL_PACKED + 16];
   program_worker w;
   float memory[worker_floats(job->plan)];
   start_worker(&w, job->plan, memory);
   for (int64_t unit = begin; unit < end; unit++) {
-    const span rows = rows_of(job, unit % job->row_blocks);
+    const span rows = rows_of(job, unit % job->row_blocks), k = {0, p->k};
     const int64_t first = unit / job->row_blocks * job->width, columns = least(job->width, p->n - first);
-    for (int64_t column = first; column < first + columns; column += CK_MATMUL_COLUMNS) {
-      multiply_rows(
-        p, column / CK_MATMUL_COLUMNS, rows, (span){0, p->k}, true, block + (column - first), columns);
+    for (int64_t row = rows.first; row < rows.last; row++) {
+      fetch_inputs(job->plan, row * p->n + first, row * p->n + first + columns);
+    }
+    const row_block block =
+      rows_for(packed, operand_of(p, rows, k), rows.last - rows.first, p->k, panel_count(columns));
+    for (int64_t column = first; column < first + columns; column += CK_TILE_COLUMNS) {
+      multiply_panel(p, &block, column / CK_TILE_COLUMNS, k, true, result + (column - first), columns);
     }
     if (columns == p->n) {
-      run_elements(&w, rows.first * p->n, rows.last * p->n, block);
+      run_elements(&w, rows.first * p->n, rows.last * p->n, result);
       continue;
     }
     for (int64_t row = rows.first; row < rows.last; row++) {
       const int64_t element = row * p->n + first;
-      run_elements(&w, element, element + columns, block + (row - rows.first) * columns);
+      run_elements(&w, element, element + columns, result + (row - rows.first) * columns);
     }
   }
 }
@@ -329,10 +343,10 @@ static void multiply_parts(void *context, int64_t begin, int64_t end) {
   const ck_matmul *p = job->product;
   const int64_t length = ck_part_length(p->k);
   for (int64_t part = begin; part < end; part++) {
-    const span k = {part * length, least((part + 1) * length, p->k)};
+    const span k = {part * length, least((part + 1) * length, p->k)}, rows = {0, p->m};
+    const row_block block = rows_in_place(operand_of(p, rows, k), p->m);
     for (int64_t index = 0; index < panel_count(p->n); index++) {
-      multiply_rows(
-        p, index, (span){0, p->m}, k, false, job->sums + part * p->m * p->n + index * CK_MATMUL_COLUMNS, p->n);
+      multiply_panel(p, &block, index, k, false, job->sums + part * p->m * p->n + index * CK_TILE_COLUMNS, p->n);
     }
   }
 }
@@ -362,31 +376,30 @@ static void add_parts(const ck_matmul *p, const float *parts, int64_t count) {
 
 CK_KERNEL(ck_matmul_run) {
   const ck_matmul *p = context;
-  // A quarter of a million multiply-adds a piece: about 4 µs, enough to pay for handing it over.
-  const int64_t piece = 1 << 18;
   if (p->program) {
     pack_panels(p);
     program_plan fresh;
     const int64_t width = p->n <= 2 * CK_MATMUL_WIDTH ? p->n : CK_MATMUL_WIDTH;
-    matmul_job job = cut_rows(p, most(1, least(CK_MATMUL_BLOCK / width, piece / most(p->k * width, 1))));
+    matmul_job job =
+      cut_rows(p, most(1, least(CK_MATMUL_BLOCK / width, matmul_piece / most(p->k * width, 1))));
     job.width = width;
     job.plan = plan_for(p->program, p->program_input, &fresh);
     ck_parallel_for(job.row_blocks * ceil_div(p->n, width), 1, multiply_and_continue, &job);
     return;
   }
   // Fewer than two pieces' worth: not worth a second thread.
-  const bool small = p->m * p->n * p->k < piece / 2;
+  const bool small = p->m * p->n * p->k < matmul_piece / 2;
   const int64_t parts = ck_matmul_parts(p->m, p->k, p->n, p->transpose_b);
   if (parts > 1) {
     pack_panels(p);
     matmul_job job = {.product = p, .sums = p->packed};
-    if (p->n % CK_MATMUL_COLUMNS != 0) job.sums += p->k * CK_MATMUL_COLUMNS;
+    if (p->n % CK_TILE_COLUMNS != 0) job.sums += p->k * CK_TILE_COLUMNS;
     ck_parallel_for(parts, small ? parts : 1, multiply_parts, &job);
     add_parts(p, job.sums, parts);
     return;
   }
-  matmul_job job = cut_rows(p, most(CK_MATMUL_ROWS, piece / most(p->k * CK_MATMUL_COLUMNS, 1)));
+  matmul_job job = cut_product(p);
   if (job.row_blocks > 1) pack_panels(p);
-  const int64_t units = job.row_blocks * panel_count(p->n);
+  const int64_t units = job.row_blocks * ceil_div(p->n, job.width);
   ck_parallel_for(units, small ? units : 1, multiply_units, &job);
 }

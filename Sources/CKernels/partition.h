@@ -30,4 +30,9 @@ static inline int64_t ck_matmul_parts(int64_t m, int64_t k, int64_t n, bool tran
   return (k + ck_part_length(k) - 1) / ck_part_length(k);
 }
 
+/// Whether b of a product is packed as a whole: where it is transposed, and where it is large and many rows read it.
+static inline bool ck_matmul_packs(int64_t m, int64_t k, int64_t n, bool transpose_b) {
+  return transpose_b || (m >= 64 && k * n > 1 << 18);
+}
+
 #endif

@@ -40,35 +40,12 @@ CK_INLINE void store_some(float *p, vf v, int64_t count) {
 /// sums[row][gate] = Σ h[row, k] · panel[k, gate]
 CK_INLINE void multiply_gates(
   gate_sums sums, const int rows, const int gates, const float *h, int64_t step, const float *panel, int64_t k) {
-  vf total[CK_RECURRENT_ROWS][4];
+  vf total[CK_TILE_SUMS];
+  multiply_tile(total, rows, gates, true, h, step, panel, gates * CK_LANES, k);
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
 #pragma clang loop unroll(full)
-    for (int g = 0; g < gates; g++) total[i][g] = 0;
-  }
-  // Every third row has a pointer, as in matmul.h.
-  const float *p[(CK_RECURRENT_ROWS + 2) / 3];
-#pragma clang loop unroll(full)
-  for (int i = 0; i < (rows + 2) / 3; i++) p[i] = h + 3 * i * step;
-#pragma clang loop unroll_count(2)
-  for (int64_t j = 0; j < k; j++) {
-    vf columns[4];
-#pragma clang loop unroll(full)
-    for (int g = 0; g < gates; g++) columns[g] = vload(panel + g * CK_LANES);
-    panel += gates * CK_LANES;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-      const vf x = vset(p[i / 3][(i % 3) * step]);
-#pragma clang loop unroll(full)
-      for (int g = 0; g < gates; g++) total[i][g] = vmuladd(x, columns[g], total[i][g]);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < (rows + 2) / 3; i++) p[i]++;
-  }
-#pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) {
-#pragma clang loop unroll(full)
-    for (int g = 0; g < gates; g++) sums[i][g] = total[i][g];
+    for (int g = 0; g < gates; g++) sums[i][g] = total[i * gates + g];
   }
 }
 

@@ -83,12 +83,12 @@ CK_INLINE void continue_reset(const recurrent_step_back *s, int64_t row, int64_t
 
 #define CK_BACK_OF(rows)                                                                                           \
   case rows: {                                                                                                     \
-    tile sums;                                                                                                     \
-    multiply_tile(sums, rows, 2, a, a_step, 1, b, CK_MATMUL_COLUMNS, k);                                           \
+    vf sums[CK_TILE_SUMS];                                                                                         \
+    multiply_tile(sums, rows, 2, true, a, a_step, b, CK_TILE_COLUMNS, k);                                          \
     for (int i = 0; i < rows; i++) {                                                                               \
       for (int v = 0; v < 2; v++) {                                                                                \
         float *place = c + i * c_step + v * CK_LANES;                                                              \
-        if (v * CK_LANES < columns) vstore(place, vload(place) + sums[i][v]);                                      \
+        if (v * CK_LANES < columns) vstore(place, vload(place) + sums[i * 2 + v]);                                      \
       }                                                                                                            \
     }                                                                                                              \
     break;                                                                                                         \
@@ -109,8 +109,8 @@ CK_KEEP void add_tile(
 static void add_through_kernel(const recurrent_step_back *s, float *dst, int64_t first, int64_t last) {
   const int64_t units = s->p->units, width = recurrent_gates(s->p->cell) * units;
   const int64_t height = CK_LANES == 16 ? CK_RECURRENT_ROWS : 6;
-  const float *panel = s->packed + first * units * CK_MATMUL_COLUMNS;
-  for (int64_t unit = 0; unit < units; unit += CK_MATMUL_COLUMNS, panel += width * CK_MATMUL_COLUMNS) {
+  const float *panel = s->packed + first * units * CK_TILE_COLUMNS;
+  for (int64_t unit = 0; unit < units; unit += CK_TILE_COLUMNS, panel += width * CK_TILE_COLUMNS) {
     for (int64_t row = 0; row < s->rows; row += height) {
       add_tile(
         dst + row * s->padded + unit, s->padded, s->product + row * width + first * units, width, panel,
@@ -181,8 +181,8 @@ CK_KERNEL(ck_recurrent_gradient_run) {
   const int64_t units = p->units, gates = recurrent_gates(p->cell), width = gates * units;
   const int64_t rows = recurrent_rows(p->batch), pieces = ceil_div(p->batch, rows);
   const ck_matmul transposed = {.b = p->kernel, .k = width, .n = units, .transpose_b = true};
-  for (int64_t unit = 0; unit < units; unit += CK_MATMUL_COLUMNS) {
-    pack_columns(p->scratch + unit * width, &transposed, unit, least(CK_MATMUL_COLUMNS, units - unit));
+  for (int64_t unit = 0; unit < units; unit += CK_TILE_COLUMNS) {
+    pack_columns(p->scratch + unit * width, &transposed, unit, least(CK_TILE_COLUMNS, units - unit));
   }
   recurrent_gradient_job job = {
     .p = p, .packed = p->scratch, .rows = rows,

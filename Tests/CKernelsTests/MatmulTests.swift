@@ -59,7 +59,7 @@ private let sizes: [(m: Int, n: Int, k: Int)] = [
   (1, 1, 1), (2, 3, 4), (7, 5, 9), (8, 16, 8), (8, 32, 1), (9, 33, 17), (64, 10, 64), (64, 64, 10),
   (33, 70, 45),
   (1, 64, 100), (65, 48, 513), (40, 12, 1100), (64, 600, 30), (64, 64, 784), (5, 4, 0),
-  (1, 10, 1603), (1, 37, 7), (1, 20, 45),
+  (1, 10, 1603), (1, 37, 7), (1, 20, 45), (30, 200, 37), (15, 130, 1300),
 ]
 
 extension Kernels {
@@ -167,6 +167,42 @@ extension Kernels {
             return [rows.values, parts.values]
           }
           #expect(one[0] == one[1] && one == two, "\(product) on \(set)")
+        }
+      }
+    }
+
+    @Test(
+      "with large weights, which are packed, the same bits as with half of them at a time",
+      arguments: [130, 300])
+    func largeWeights(m: Int) {
+      let whole = Product(m: m, n: 259, k: 1030, bias: true, relu: true)
+      #expect(ck_matmul_scratch_bytes(Int64(m), 1030, 259, false) >= 1030 * 259 * 4)
+      let operands = Operands(whole, seed: 29)
+      forEachInstructionSet { set in
+        let (one, two) = onOneAndTwoThreads {
+          let c = Memory<Float>(repeating: 7, count: m * whole.n), packed = scratch(whole)
+          var arguments = operands.arguments(whole, into: c, packed: packed)
+          ck_matmul_run(&arguments)
+          #expect(c.isIntact && packed.isIntact)
+          return c.values
+        }
+        #expect(one == two, "\(set): one thread and two differ")
+        for columns in [0..<130, 130..<259] {
+          let part = Product(m: m, n: columns.count, k: whole.k, bias: true, relu: true)
+          let b = Memory(
+            (0..<whole.k).flatMap { row in columns.map { operands.b.pointer[row * whole.n + $0] } })
+          let c = Memory<Float>(repeating: 8, count: m * part.n), packed = scratch(part)
+          var arguments = operands.arguments(part, into: c, packed: packed)
+          arguments.b = UnsafePointer(b.pointer)
+          arguments.bias = UnsafePointer(operands.bias.pointer + columns.lowerBound)
+          ck_matmul_run(&arguments)
+          keep(b)
+          let same = (0..<m).allSatisfy { row in
+            (0..<part.n).allSatisfy {
+              c.pointer[row * part.n + $0] == one[row * whole.n + columns.lowerBound + $0]
+            }
+          }
+          #expect(same, "\(set), columns \(columns)")
         }
       }
     }
