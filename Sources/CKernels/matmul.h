@@ -1,7 +1,7 @@
-// Small products: c = activation(a · b + bias), with both operands read where they lie as far as that is no slower.
+// Products: c = activation(a · b + bias), with both operands read where they lie as far as that is no slower.
 //
-// b is packed when it is transposed, and for the last columns; rows of a that many columns are multiplied by are copied
-// for the tiles (tiles.h) to read them from one pointer. So a product of a few microseconds doesn't spend half of them on
+// b is packed when it is transposed or large, and for the last columns; rows of a that many columns are multiplied by
+// are copied for the tiles (tiles.h) to read them from one pointer. So a product of a few microseconds doesn't spend half of them on
 // preparations, and the result may go through a block program while it is still in the first-level cache: a weight's
 // gradient is never written to memory.
 
@@ -267,6 +267,14 @@ static matmul_job cut_product(const ck_matmul *p) {
   return job;
 }
 
+/// Rows of a block of `width` columns that goes through a program. Few are whole tiles, and no fewer than one, however
+/// long the sums: tiles of two rows would take twice the time.
+static int64_t rows_of_block(const ck_matmul *p, int64_t width) {
+  const int64_t most_rows = CK_MATMUL_BLOCK / width, wanted = matmul_piece / most(p->k * width, 1);
+  const int64_t rows = least(most_rows, most(wanted, CK_TILE_ROWS));
+  return rows < CK_TILE_ROWS || rows >= 3 * CK_TILE_ROWS ? most(rows, 1) : rows / CK_TILE_ROWS * CK_TILE_ROWS;
+}
+
 static span rows_of(const matmul_job *job, int64_t block) {
   const int64_t part = block / job->blocks * job->part_rows, length = least(job->part_rows, job->product->m - part);
   const int64_t rows = ceil_div(length, job->blocks), first = least(block % job->blocks * rows, length);
@@ -297,16 +305,6 @@ static void multiply_units(void *context, int64_t begin, int64_t end) {
   }
 }
 
-/// What a program will read of some elements, on its way from far memory while they are multiplied.
-static void fetch_inputs(const program_plan *plan, int64_t begin, int64_t end) {
-  const ck_program *program = plan->program;
-  for (int i = 0; i < program->input_count; i++) {
-    if (i == plan->replaced || program->inputs[i].strides[0] != 1) continue;
-    const float *data = program->inputs[i].data;
-    for (int64_t element = begin; element < end; element += 16) __builtin_prefetch(data + element, 0, 2);
-  }
-}
-
 /// Units of one block of rows and one of columns, each gone through the program before the next.
 static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   const matmul_job *job = context;
@@ -318,9 +316,6 @@ static void multiply_and_continue(void *context, int64_t begin, int64_t end) {
   for (int64_t unit = begin; unit < end; unit++) {
     const span rows = rows_of(job, unit % job->row_blocks), k = {0, p->k};
     const int64_t first = unit / job->row_blocks * job->width, columns = least(job->width, p->n - first);
-    for (int64_t row = rows.first; row < rows.last; row++) {
-      fetch_inputs(job->plan, row * p->n + first, row * p->n + first + columns);
-    }
     const row_block block =
       rows_for(packed, operand_of(p, rows, k), rows.last - rows.first, p->k, panel_count(columns));
     for (int64_t column = first; column < first + columns; column += CK_TILE_COLUMNS) {
@@ -380,8 +375,7 @@ CK_KERNEL(ck_matmul_run) {
     pack_panels(p);
     program_plan fresh;
     const int64_t width = p->n <= 2 * CK_MATMUL_WIDTH ? p->n : CK_MATMUL_WIDTH;
-    matmul_job job =
-      cut_rows(p, most(1, least(CK_MATMUL_BLOCK / width, matmul_piece / most(p->k * width, 1))));
+    matmul_job job = cut_rows(p, rows_of_block(p, width));
     job.width = width;
     job.plan = plan_for(p->program, p->program_input, &fresh);
     ck_parallel_for(job.row_blocks * ceil_div(p->n, width), 1, multiply_and_continue, &job);

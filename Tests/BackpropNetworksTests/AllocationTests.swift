@@ -39,7 +39,7 @@
       let labels = Tensor((0..<64 * 50).map { UInt8($0 % 10) })
       let count = try allocationsForEachStep(model, LabelledData(Column(images, scale: 1 / 255), labels))
       let products = model.trainingProgram!.plan.kernels.filter {
-        $0.name.contains("matmul") && !$0.implementation.contains("small product")
+        $0.name.contains("matmul") && !$0.implementation.contains("own product")
       }
       #expect(count <= 8 * products.count, "\(count) blocks for \(products.count) of oneDNN's products")
     }

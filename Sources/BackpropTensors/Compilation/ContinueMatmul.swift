@@ -1,5 +1,5 @@
 extension Graph {
-  /// Small matrix products whose result only one block program reads go through it as they are made.
+  /// Matrix products whose result only one block program reads go through it as they are made.
   ///
   /// The product moves to the program's place in the order, so that a weight's gradient and its update become one late
   /// node.

@@ -28,7 +28,7 @@ extension Graph {
     return type.dtype == .float32 && type.shape.rank == 2 && ck_gather_part_count(Int64(type.shape[1])) > 1
   }
 
-  /// The left operand of a small product that is cut along these columns.
+  /// The left operand of a product of our own that is cut along these columns.
   func readsParts(_ node: Node, _ batch: ValueID) -> Bool {
     let product: MatmulOptions
     switch node.operation {
@@ -37,8 +37,8 @@ extension Graph {
     default: return false
     }
     guard node.inputs[0] == batch, !node.inputs.dropFirst().contains(batch),
-      let small = product.smallProduct(node.inputs.prefix(product.bias ? 3 : 2).map(type))
+      let own = product.ownProduct(node.inputs.prefix(product.bias ? 3 : 2).map(type))
     else { return false }
-    return product.transposeA || small.isCutAlongK(transposeB: product.transposeB)
+    return product.transposeA || own.isCutAlongK(transposeB: product.transposeB)
   }
 }

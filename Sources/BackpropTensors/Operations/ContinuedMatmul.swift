@@ -1,6 +1,6 @@
 import CKernels
 
-/// A small matrix product and the element-wise operations that read it, in one pass: a weight's gradient goes into the
+/// A matrix product and the element-wise operations that read it, in one pass: a weight's gradient goes into the
 /// optimizer's update while it is in the first-level cache and is never written to memory.
 ///
 /// Inputs are the product's operands, then the program's inputs without the product.
@@ -12,12 +12,13 @@ package struct ContinuedMatmul: OperationFamily {
 
   var operandCount: Int { product.bias ? 3 : 2 }
 
-  /// Whether the kernel does this: a small product, and a program that reads every other input at the product's
+  /// Whether the kernel does this: a product of our own kernel, and a program that reads every other input at the product's
   /// positions or as one number.
   static func isPossible(
     _ product: MatmulOptions, _ operands: [TensorType], _ program: FusedOperation, _ inputs: [TensorType]
   ) -> Bool {
-    guard let small = product.smallProduct(operands), program.shape.elementCount == small.m * small.n else {
+    guard let own = product.ownProduct(operands), program.shape.elementCount == own.m * own.n
+    else {
       return false
     }
     let fits = inputs.allSatisfy {
@@ -37,8 +38,8 @@ package struct ContinuedMatmul: OperationFamily {
     rule.scratch = { types in product.scratchBytes(Array(types[..<operandCount])) }
     rule.flops = { inputs, outputs in
       let operands = Array(inputs[..<operandCount])
-      guard let small = product.smallProduct(operands) else { return 0 }
-      return 2 * small.m * small.k * small.n + program.steps.count * program.shape.elementCount
+      guard let own = product.ownProduct(operands) else { return 0 }
+      return 2 * own.m * own.k * own.n + program.steps.count * program.shape.elementCount
     }
     rule.mayOverwrite = { input, output, types in
       input >= operandCount && program.outputs[output].reduction == nil && types[input].shape == program.shape
@@ -57,15 +58,15 @@ package struct ContinuedMatmul: OperationFamily {
     -> BoundKernel?
   {
     let operands = Array(inputs[..<operandCount])
-    guard let small = product.smallProduct(operands.map(\.type)) else { return nil }
+    guard let own = product.ownProduct(operands.map(\.type)) else { return nil }
     var programInputs = Array(inputs[operandCount...])
     // The product's place is filled block by block; the address stands for none.
     programInputs.insert(Buffer(outputs[0].bytes, TensorType(program.shape, .float32)), at: place)
     guard let box = BlockProgram.program(program, programInputs, outputs), box.program.pointee.rank == 1
     else { return nil }
-    var arguments = small.arguments(product, operands, nil, scratch)
+    var arguments = own.arguments(product, operands, nil, scratch)
     arguments.program = box.program
     arguments.program_input = Int32(place)
-    return BoundKernel("small product, block program", arguments, keeping: box, run: ck_matmul_run)
+    return BoundKernel("own product, block program", arguments, keeping: box, run: ck_matmul_run)
   }
 }

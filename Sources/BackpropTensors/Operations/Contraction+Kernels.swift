@@ -2,15 +2,15 @@ import CKernels
 import OneDNN
 
 extension MatmulOptions {
-  /// Our own kernel for small products, oneDNN for the others; nil for what neither takes.
+  /// Our own kernel where it is the best, oneDNN for the others; nil for what neither takes.
   func kernel(_ inputs: [Buffer], _ output: Buffer, _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
     let operand: DType = isMixed ? .bfloat16 : .float32
     guard inputs[..<2].allSatisfy({ $0.dtype == operand && $0.count > 0 }), output.dtype == .float32,
       output.count > 0
     else { return nil }
-    if let small = smallProduct(inputs.map(\.type)) {
-      let arguments = small.arguments(self, inputs, output.bytes, scratch)
-      return BoundKernel("small product", arguments, run: ck_matmul_run)
+    if let own = ownProduct(inputs.map(\.type)) {
+      let arguments = own.arguments(self, inputs, output.bytes, scratch)
+      return BoundKernel("own product", arguments, run: ck_matmul_run)
     }
     guard let description = try? description(inputs.map(\.type)), let matmul = try? primitive(description),
       let execution = try? MatmulExecution(
@@ -23,7 +23,7 @@ extension MatmulOptions {
   }
 
   @Sendable func scratchBytes(_ types: [TensorType]) -> Int {
-    if let small = smallProduct(types) { return small.scratchBytes(transposeB: transposeB) }
+    if let own = ownProduct(types) { return own.scratchBytes(transposeB: transposeB) }
     guard let description = try? description(types), let matmul = try? primitive(description) else {
       return 0
     }
@@ -55,7 +55,7 @@ extension MatmulOptions {
   /// against oneDNN 2.6 on two Zen 4 cores, batch 64 of the guide's program: 64x784·784x64 29.3 → 27.7 µs,
   /// [64,784]ᵀ·64x64 33.0 → 29.6, 64x64·64x64 3.5 → 2.6; on two of a Xeon, 256x2048·2048x2048: 17.1 → 10.4 ms,
   /// 256x784·784x2048: 5.9 → 3.2 (its parts pack the weights one by one), 768x128·128x512: 1.0 → 0.40.
-  func smallProduct(_ types: [TensorType]) -> SmallProduct? {
+  func ownProduct(_ types: [TensorType]) -> OwnProduct? {
     guard types.allSatisfy({ $0.dtype == .float32 }), types[1].shape.rank == 2,
       types[0].shape.rank == 2 || !transposeA, let sizes = try? sizes(types[0].shape, types[1].shape)
     else { return nil }
@@ -70,12 +70,12 @@ extension MatmulOptions {
       && (128...8192).contains(sizes.n)
       && sizes.k * sizes.n > 1 << 18
     guard isSmall || hasLargeWeights else { return nil }
-    return SmallProduct(m: m, k: sizes.k, n: sizes.n)
+    return OwnProduct(m: m, k: sizes.k, n: sizes.n)
   }
 }
 
 /// A product for `ck_matmul_run`.
-struct SmallProduct {
+struct OwnProduct {
   var m, k, n: Int
 
   func isCutAlongK(transposeB: Bool) -> Bool {

@@ -134,8 +134,7 @@ void ck_program_list_run(void *context);
 
 // MARK: Small products
 
-/// c [m, n] = relu?(a · b + bias?) in float32, for products too small to pay for anybody's preparations (see
-/// matmul.h). Row-major; `transpose_a`: a is stored as [k, m]; `transpose_b`: b is stored as [n, k].
+/// c [m, n] = relu?(a · b + bias?) in float32 (see matmul.h). Row-major; `transpose_a`: a is stored as [k, m]; `transpose_b`: b is stored as [n, k].
 ///
 /// With a `program` c isn't written: its elements are the program's input number `program_input`, block by block. The
 /// program has one dimension of m · n elements, no reductions, and every other operand steps by 1 or 0.
