@@ -74,7 +74,7 @@ def limitation(name, facts):
         return f"Keras {keras.__version__} has no such layer"
     if name == "Bidirectional" and width(config["layer"]) != width(config["backward_layer"]):
         return "Keras takes the layer for both directions to be equally wide when it works out shapes"
-    if "return_attention_scores" in facts["options"]:
+    if BACKEND != "jax" and "return_attention_scores" in facts["options"]:
         return "Keras works out the shape of attention's scores from the query alone"
     if name.endswith("Cell") and (config.get("dropout") or config.get("recurrent_dropout")):
         return "a cell that is called by itself keeps a mask of dropout from one call to the next, whatever the batch's size"
