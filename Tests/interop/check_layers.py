@@ -299,8 +299,10 @@ def texts():
             made = keras.saving.deserialize_keras_object({
                 "module": "keras.layers", "class_name": facts["class"], "config": facts["config"], "registered_name": None})
             difference(made(keras.tree.map_structure(str, facts["strings"])), tensor(facts["output"]), facts["name"])
-            # A layer that was built can't be adapted to a vocabulary of another size.
-            whole = {**facts["layer"], "module": "keras.layers", "registered_name": None, "build_config": None}
+            whole = {**facts["layer"], "module": "keras.layers", "registered_name": None}
+            if facts["adapt"] is not None:
+                # Keras notes the size of the vocabulary that isn't there yet, and refuses another one.
+                whole["config"] = {k: v for k, v in whole["config"].items() if k != "vocabulary_size"}
             layer = keras.saving.deserialize_keras_object(whole)
             config = layer.get_config()
             if facts["adapt"] is not None:
