@@ -30,6 +30,7 @@
 #include "pooling.h"
 #include "random.h"
 #include "tiles.h"
+#include "packing.h"
 #include "matmul.h"
 #include "recurrent.h"
 #include "recurrent_gradient.h"

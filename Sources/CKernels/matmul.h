@@ -1,106 +1,19 @@
 // Products: c = activation(a · b + bias), with both operands read where they lie as far as that is no slower.
 //
 // b is packed when it is transposed or large, and for the last columns; rows of a that many columns are multiplied by
-// are copied for the tiles (tiles.h) to read them from one pointer. So a product of a few microseconds doesn't spend half of them on
-// preparations, and the result may go through a block program while it is still in the first-level cache: a weight's
-// gradient is never written to memory.
+// are packed for the tiles (tiles.h) to read them from one pointer. So a product of a few microseconds doesn't spend
+// half of them on preparations, and the result may go through a block program while it is still in the first-level
+// cache: a weight's gradient is never written to memory.
 
 /// A block of results that goes through a program lies in the first-level cache: at most this many elements, in rows of
 /// at most CK_MATMUL_WIDTH, or of all columns when those are few.
 #define CK_MATMUL_BLOCK 4096
 #define CK_MATMUL_WIDTH 128
+/// Panels of b from which on packing a pays: where it is read by rows, and where it is transposed.
 #define CK_ROW_PANELS 6
 #define CK_COLUMN_PANELS 4
-/// Elements of a that are packed at a time: half of the smallest stack of a thread that there is would be 64 kB.
+/// Elements of a that are packed at a time, on the stack: 64 kB.
 #define CK_MATMUL_PACKED (1 << 14)
-
-/// A single row, with as few columns as `t` says: b is read as it lies, since packing its last columns would cost more
-/// than multiplying by them. Four sums in turn, so that none waits for the one before it.
-CK_KEEP void run_row(const tile_job *t) {
-  const int64_t first = least(t->columns, CK_LANES), second = most(t->columns - CK_LANES, 0);
-  vf sums[4][2] = {0};
-  int64_t j = 0;
-#define CK_MULTIPLY_ROW(sum)                                                                                        \
-  do {                                                                                                             \
-    const float *b = t->b + j * t->b_step;                                                                         \
-    const vf x = vset(t->a.data[j * (t->a.by_rows ? 1 : t->a.step)]);                                                                           \
-    sum[0] = vmuladd(x, load_lanes(b, first), sum[0]);                                                             \
-    if (second > 0) sum[1] = vmuladd(x, load_lanes(b + CK_LANES, second), sum[1]);                                 \
-    j++;                                                                                                           \
-  } while (0)
-  while (j + 4 <= t->k) {
-    CK_MULTIPLY_ROW(sums[0]);
-    CK_MULTIPLY_ROW(sums[1]);
-    CK_MULTIPLY_ROW(sums[2]);
-    CK_MULTIPLY_ROW(sums[3]);
-  }
-  while (j < t->k) CK_MULTIPLY_ROW(sums[0]);
-#undef CK_MULTIPLY_ROW
-  for (int v = 0; v < 2; v++) sums[0][v] = (sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v]);
-  store_tile(sums[0], 1, 2, t);
-}
-
-// MARK: Packing
-
-#if CK_HAS_AVX512
-/// 16 elements of `rows` rows (at most 16), which lie `src_step` apart, transposed: 16 rows of 16 elements, those beyond
-/// `rows` of no meaning. Rows of dst may overlap: the later stays.
-CK_KEEP void transpose_16(float *dst, int64_t dst_step, const float *src, int64_t src_step, int64_t rows) {
-  __m512 r[16], t[16];
-  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(src + least(i, rows - 1) * src_step);
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    const __m512d a = (__m512d)t[i], b = (__m512d)t[i + 1], c = (__m512d)t[i + 2], d = (__m512d)t[i + 3];
-    r[i] = (__m512)_mm512_unpacklo_pd(a, c);
-    r[i + 1] = (__m512)_mm512_unpackhi_pd(a, c);
-    r[i + 2] = (__m512)_mm512_unpacklo_pd(b, d);
-    r[i + 3] = (__m512)_mm512_unpackhi_pd(b, d);
-  }
-  // r[4g + j] holds, in its four 128-bit lanes, columns j, j+4, j+8, j+12 of rows 4g ... 4g+3.
-  for (int j = 0; j < 4; j++) {
-    const __m512 low = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88), high = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
-    const __m512 low2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
-    const __m512 high2 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
-    t[j] = _mm512_shuffle_f32x4(low, low2, 0x88);
-    t[j + 4] = _mm512_shuffle_f32x4(high, high2, 0x88);
-    t[j + 8] = _mm512_shuffle_f32x4(low, low2, 0xdd);
-    t[j + 12] = _mm512_shuffle_f32x4(high, high2, 0xdd);
-  }
-  for (int i = 0; i < 16; i++) _mm512_storeu_ps(dst + i * dst_step, t[i]);
-}
-#endif
-
-/// Columns first ..< first + count of b into rows of CK_TILE_COLUMNS, the missing ones 0.
-CK_KEEP void pack_columns(float *packed, const ck_matmul *p, int64_t first, int64_t count) {
-  if (count < CK_TILE_COLUMNS) memset(packed, 0, (size_t)(p->k * CK_TILE_COLUMNS) * sizeof(float));
-  if (!p->transpose_b) {
-    for (int64_t j = 0; j < p->k; j++) {
-      memcpy(packed + j * CK_TILE_COLUMNS, p->b + j * p->n + first, (size_t)count * sizeof(float));
-    }
-    return;
-  }
-  for (int64_t column = 0; column < count;) {
-    const float *src = p->b + (first + column) * p->k;
-    int64_t j = 0;
-#if CK_HAS_AVX512
-    if (count - column >= 16) {
-      for (; j + 16 <= p->k; j += 16) {
-        transpose_16(packed + j * CK_TILE_COLUMNS + column, CK_TILE_COLUMNS, src + j, p->k, 16);
-      }
-      for (int64_t c = 0; c < 16; c++) {
-        for (int64_t i = j; i < p->k; i++) packed[i * CK_TILE_COLUMNS + column + c] = src[c * p->k + i];
-      }
-      column += 16;
-      continue;
-    }
-#endif
-    for (; j < p->k; j++) packed[j * CK_TILE_COLUMNS + column] = src[j];
-    column++;
-  }
-}
 
 /// Where a panel of CK_TILE_COLUMNS columns is read.
 typedef struct {
@@ -159,49 +72,10 @@ static operand operand_of(const ck_matmul *p, span rows, span k) {
   return (operand){p->a + first * stored_rows + row * width + column - first, width, !p->transpose_a};
 }
 
-/// Some rows of a, over a part of k, as tiles read them.
-typedef struct {
-  operand a;
-  int64_t rows, height;  // height: rows of a tile
-  int64_t row_step;      // from a tile's row to the next tile's
-} row_block;
-
-static row_block rows_in_place(operand a, int64_t rows) {
-  return (row_block){a, rows, tile_height(rows, a.by_rows), a.by_rows ? a.step : 1};
-}
-
-/// `rows` rows, k after k.
-static void pack_tile(float *packed, operand a, int64_t rows, int64_t k) {
-  int64_t j = 0;
-#if CK_HAS_AVX512
-  if (!a.by_rows) {
-    const __mmask16 mask = (__mmask16)((1u << rows) - 1);
-    for (; j < k; j++) _mm512_mask_storeu_ps(packed + j * rows, mask, _mm512_maskz_loadu_ps(mask, a.data + j * a.step));
-    return;
-  }
-  for (; j + 16 <= k; j += 16) transpose_16(packed + j * rows, rows, a.data + j, a.step, rows);
-#endif
-  const int64_t row_step = a.by_rows ? a.step : 1, k_step = a.by_rows ? 1 : a.step;
-  for (; j < k; j++) {
-    for (int64_t i = 0; i < rows; i++) packed[j * rows + i] = a.data[i * row_step + j * k_step];
-  }
-}
-
-/// Tiles of rows, k after k.
-static row_block pack_rows(float *packed, operand a, int64_t rows, int64_t k) {
-  const int64_t height = tile_height(rows, false);
-  for (int64_t row = 0; row < rows; row += height) {
-    operand tile = a;
-    tile.data += row * (a.by_rows ? a.step : 1);
-    pack_tile(packed + row * k, tile, least(height, rows - row), k);
-  }
-  return (row_block){{packed, 0, false}, rows, height, k};
-}
-
-/// Packed where that pays: rows that are multiplied by four panels and more, and fit.
+/// Packed where that pays and they fit.
 static row_block rows_for(float *packed, operand a, int64_t rows, int64_t k, int64_t panels) {
 #if CK_HAS_AVX512
-  if (panels >= (a.by_rows ? CK_ROW_PANELS : CK_COLUMN_PANELS) && rows * k <= CK_MATMUL_PACKED) {
+  if (rows > 1 && panels >= (a.by_rows ? CK_ROW_PANELS : CK_COLUMN_PANELS) && rows * k <= CK_MATMUL_PACKED) {
     return pack_rows(packed, a, rows, k);
   }
 #endif
@@ -214,9 +88,9 @@ static void multiply_panel(
   const panel b = panel_of(p, index);
   const int64_t column = index * CK_TILE_COLUMNS;
   tile_job t = {
-    .a = block->a, .b = b.data + k.first * b.step, .b_step = b.step, .bias = finish && p->bias ? p->bias + column : NULL,
-    .c_step = c_step, .k = k.last - k.first, .columns = least(CK_TILE_COLUMNS, p->n - column),
-    .relu = finish && p->relu};
+    .a = block->a, .b = b.data + k.first * b.step, .b_step = b.step, .c_step = c_step,
+    .k = k.last - k.first, .columns = least(CK_TILE_COLUMNS, p->n - column), .relu = finish && p->relu,
+    .bias = finish && p->bias ? p->bias + column : NULL};
   if (is_row(p)) {
     t.c = c;
     run_row(&t);
@@ -225,7 +99,7 @@ static void multiply_panel(
   for (int64_t row = 0; row < block->rows; row += block->height) {
     const int64_t rows = least(block->height, block->rows - row);
     t.a.data = block->a.data + row * block->row_step;
-    if (block->a.step == 0) t.a.step = rows;  // packed
+    if (block->a.step == 0) t.a.step = rows;
     t.c = c + row * c_step;
     run_tile(&t, rows);
   }

@@ -138,3 +138,29 @@ CK_KEEP void run_tile(const tile_job *t, int64_t rows) {
   }
 }
 
+/// A single row, with as few columns as `t` says: b is read as it lies, since packing its last columns would cost more
+/// than multiplying by them. Four sums in turn, so that none waits for the one before it.
+CK_KEEP void run_row(const tile_job *t) {
+  const int64_t first = least(t->columns, CK_LANES), second = most(t->columns - CK_LANES, 0);
+  const int64_t k_step = t->a.by_rows ? 1 : t->a.step;
+  vf sums[4][2] = {0};
+  int64_t j = 0;
+#define CK_MULTIPLY_ROW(sum)                                                                                        \
+  do {                                                                                                             \
+    const float *b = t->b + j * t->b_step;                                                                         \
+    const vf x = vset(t->a.data[j * k_step]);                                                                      \
+    sum[0] = vmuladd(x, load_lanes(b, first), sum[0]);                                                             \
+    if (second > 0) sum[1] = vmuladd(x, load_lanes(b + CK_LANES, second), sum[1]);                                 \
+    j++;                                                                                                           \
+  } while (0)
+  while (j + 4 <= t->k) {
+    CK_MULTIPLY_ROW(sums[0]);
+    CK_MULTIPLY_ROW(sums[1]);
+    CK_MULTIPLY_ROW(sums[2]);
+    CK_MULTIPLY_ROW(sums[3]);
+  }
+  while (j < t->k) CK_MULTIPLY_ROW(sums[0]);
+#undef CK_MULTIPLY_ROW
+  for (int v = 0; v < 2; v++) sums[0][v] = (sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v]);
+  store_tile(sums[0], 1, 2, t);
+}

@@ -120,7 +120,8 @@ CK_INLINE vf vsoftplus(vf x) {
   return x > 0.0f ? x + y : y;
 }
 
-CK_INLINE vf verf(vf x) {
+/// erf x, from `power`, e^(−x²), which is asked for where |x| ≥ 1.
+CK_INLINE vf erf_from_power(vf x, vf power) {
   const vf t = clamp_keeping_nan(vabs(x), 0.0f, 4.0f);
   const vf z = t * t;
   // |x| < 1: x + x·P(x²), 2^-35
@@ -133,26 +134,28 @@ CK_INLINE vf verf(vf x) {
   p = vmuladd(p, z, -0.37612638f);
   p = vmuladd(p, z, 0.12837917f);
   const vf small = vmuladd(t, p, t);
-  // 1 ≤ |x| < 4: 1 − e^−G(|x|), 2^-35
-  vf g = 2.1697599e-05f;
-  g = vmuladd(g, t, -0.00044147245f);
-  g = vmuladd(g, t, 0.0042052837f);
-  g = vmuladd(g, t, -0.025210336f);
-  g = vmuladd(g, t, 0.10842209f);
-  g = vmuladd(g, t, 0.6332164f);
-  g = vmuladd(g, t, 1.1295803f);
-  g = vmuladd(g, t, -0.00018846711f);
-  const vf large = 1.0f - vexp(-g);
+  // 1 ≤ |x| < 4: 1 − e^(−x²)·R(|x|), 2^-26
+  vf r = -0.00038891484f;
+  r = vmuladd(r, t, 0.0060055177f);
+  r = vmuladd(r, t, -0.041000262f);
+  r = vmuladd(r, t, 0.16413973f);
+  r = vmuladd(r, t, -0.43169001f);
+  r = vmuladd(r, t, 0.79260522f);
+  r = vmuladd(r, t, -1.0482163f);
+  r = vmuladd(r, t, 0.98612857f);
+  const vf large = 1.0f - power * r;
   return vcopysign(t < 1.0f ? small : large, x);
 }
+
+CK_INLINE vf verf(vf x) { return erf_from_power(x, vexp(-x * x)); }
 
 /// x · Φ(x), Φ being the normal distribution's function.
 CK_INLINE vf vgelu(vf x) { return x * 0.5f * (verf(x * 0.70710678f) + 1.0f); }
 
-/// Φ(x) + x · φ(x)
+/// Φ(x) + x · φ(x); both are made of e^(−x²/2).
 CK_INLINE vf vgelu_slope(vf x) {
-  const vf density = vexp(x * x * -0.5f) * 0.39894228f;
-  return vmuladd(x, density, vmuladd(verf(x * 0.70710678f), vset(0.5f), vset(0.5f)));
+  const vf power = vexp(x * x * -0.5f);
+  return vmuladd(x, power * 0.39894228f, vmuladd(erf_from_power(x * 0.70710678f, power), vset(0.5f), vset(0.5f)));
 }
 
 // |r| ≤ π/4, z = r².
