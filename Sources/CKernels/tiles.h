@@ -2,9 +2,8 @@
 // elements of a by vectors of b. Elements are added in the order of k, whatever the tile's size.
 //
 // An element of a is an operand in memory of each multiply-add that it takes part in. Loaded by itself it would be one
-// micro-operation more for two; where the other half of the core belongs to somebody else, as on most rented machines,
-// micro-operations are what a product waits for (one core of such a Xeon: 105 GFLOP/s with loads, 125-136 without,
-// 163 both when it is alone).
+// micro-operation more for two; on a core whose other half works for somebody else, those are what a product waits for
+// (a Xeon's: 89-105 GFLOP/s with loads, 125-136 without; 160 both when it is alone. See Decisions.md).
 
 #if CK_HAS_AVX512
 #define CK_TILE_ROWS 13   // 26 sums and 2 vectors of b, where all rows are reached from one pointer
