@@ -168,7 +168,7 @@ struct CompilerTests {
   }
 
   @Test(
-    "a small product flows into the program that reads it",
+    "a product of our own kernel flows into the program that reads it",
     arguments: [(784, 64, 64), (30, 5, 7), (1, 3, 2), (100, 40, 150)])
   func continuedProduct(m: Int, k: Int, n: Int) {
     let random = RandomGenerator(seed: 9)

@@ -71,7 +71,7 @@ package struct Rule: Sendable {
 package struct Buffer: @unchecked Sendable {
   package var bytes: UnsafeMutableRawPointer
   package var type: TensorType
-  /// Not row by row but part by part (`Graph.withCutColumns`); known to the kernels of gathers and small products.
+  /// Not row by row but part by part (`Graph.withCutColumns`); known to the kernels of gathers and to our own of products.
   package var inParts: Bool
 
   package init(_ bytes: UnsafeMutableRawPointer, _ type: TensorType, inParts: Bool = false) {
