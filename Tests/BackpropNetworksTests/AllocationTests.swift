@@ -14,7 +14,10 @@
         return Int(allocation_count() - before)
       }
       for _ in 0..<3 { _ = try count(steps: 2) }  // compiles, fills the pools of memory
-      let (few, many) = (try count(steps: 5), try count(steps: 50))
+      // The least of five: a call takes more when a model in another test was changed meanwhile, since a model's layers
+      // are looked for again after any such change in the process. What each step takes, every call has.
+      func least(steps: Int) throws -> Int { try (0..<5).map { _ in try count(steps: steps) }.min()! }
+      let (few, many) = (try least(steps: 5), try least(steps: 50))
       #expect(few > 0, "the counter counts")
       // A block or two more or less belong to the calls around the steps.
       return Int((Double(many - few) / 45).rounded())

@@ -23,6 +23,11 @@ struct TrainingLoop {
   private var allMonitors: [GradientMonitor] = []
   private var progress: TrainingProgress!
 
+  private struct Resumed {
+    let state: TrainingState
+    let source: any TrainingStateSource
+  }
+
   init(_ model: Model, _ rows: TrainingRows) {
     self.model = model
     self.rows = rows
@@ -179,15 +184,16 @@ struct TrainingLoop {
     for callback in all {
       callback.model = model
       callback.progress = progress
-      callback.parameters = TrainingParameters(epochs: epochs, steps: steps, resumedFrom: resumed?.position)
+      callback.parameters = TrainingParameters(
+        epochs: epochs, steps: steps, resumedFrom: resumed?.state.position)
     }
     for callback in all { try callback.onTrainBegin() }
-    let start = resumed?.position ?? TrainingState.Position(epoch: initialEpoch)
+    let start = resumed?.state.position ?? TrainingState.Position(epoch: initialEpoch)
     if let resumed {
       try prepare(start.epoch)
       // In the middle of an epoch the callbacks' hooks for its beginning come first: then all that they do is undone.
-      if start.step == 0 { try progress.restore(resumed) }
-      if start.step == 0 && resumed.isFinished { model.stopTraining = true }
+      if start.step == 0 { try restore(resumed) }
+      if start.step == 0 && resumed.state.isFinished { model.stopTraining = true }
     }
     var logs = Logs()
     let first = model.stopTraining ? epochs : start.epoch
@@ -196,7 +202,7 @@ struct TrainingLoop {
       progress.position = TrainingState.Position(epoch: epoch)
       for callback in all { try callback.onEpochBegin(epoch) }
       let done = epoch == start.epoch ? start.step : 0
-      if done > 0, let resumed { try progress.restore(resumed) }
+      if done > 0, let resumed { try restore(resumed) }
       try body(&self, epoch, done)
       logs = runner.logs
       progress.isInsideEpoch = model.stopTraining
@@ -209,15 +215,20 @@ struct TrainingLoop {
   }
 
   /// What to go on from: given to `fit`, or kept by a callback.
-  private func stateToResume(_ data: TrainingState.DataOrder) throws -> TrainingState? {
+  private func stateToResume(_ data: TrainingState.DataOrder) throws -> Resumed? {
     let sources = [resumption].compactMap { $0 } + callbacks.compactMap { $0 as? any TrainingStateSource }
     for source in sources {
       guard let state = try source.trainingState() else { continue }
       try state.checkOrder(data)
-      if let difference = state.difference(from: .current) { source.warn(difference) }
-      return state
+      return Resumed(state: state, source: source)
     }
     return nil
+  }
+
+  /// Warns of another machine only when the state fits.
+  private func restore(_ resumed: Resumed) throws {
+    try progress.restore(resumed.state)
+    if let difference = resumed.state.difference(from: .current) { resumed.source.warn(difference) }
   }
 
   /// What evaluation would find after an epoch is found before it.
