@@ -32,6 +32,7 @@
 #include "tiles.h"
 #include "packing.h"
 #include "matmul.h"
+#include "convolution.h"
 #include "recurrent.h"
 #include "recurrent_gradient.h"
 #include "attention.h"

@@ -12,6 +12,7 @@
   K(ck_program_run)                                                                                                \
   K(ck_program_list_run)                                                                                           \
   K(ck_matmul_run)                                                                                                 \
+  K(ck_convolution_run)                                                                                            \
   K(ck_copy_run)                                                                                                   \
   K(ck_gather_run)                                                                                                 \
   K(ck_scatter_add_run)                                                                                            \

@@ -4,14 +4,19 @@ import COneDNN
 package final class ConvolutionExecution {
   private let convolution: Convolution
   private let sequence: ExecutionSequence
+  /// Brings weights that last into the primitives' layout, in memory of its own: to run before the first call, and
+  /// again when the weights have changed. nil where each call does what is needed.
+  package let preparation: Execution?
+  private let lasting: LastingMemory?
 
   /// Src, weights and dst are what the direction reads and writes at those places, gradients included. `bias` is needed
   /// when the description has one; `scratchpad` has `convolution.scratchpadSize` bytes (aligned to 64) and may be nil
-  /// when that is 0. The memory stays the caller's.
+  /// when that is 0. The memory stays the caller's. `weightsLast`: they change seldom, and the caller then runs
+  /// ``preparation``.
   package init(
     _ convolution: Convolution, source: UnsafeMutableRawPointer, weights: UnsafeMutableRawPointer,
     bias: UnsafeMutableRawPointer? = nil, destination: UnsafeMutableRawPointer,
-    scratchpad: UnsafeMutableRawPointer?, failure: Execution.Failure = .init()
+    scratchpad: UnsafeMutableRawPointer?, weightsLast: Bool = false, failure: Execution.Failure = .init()
   ) throws(OneDNNError) {
     let described = convolution.description
     if described.bias != (bias != nil) || (scratchpad == nil && convolution.scratchpadSize > 0) {
@@ -22,16 +27,22 @@ package final class ConvolutionExecution {
       )
     }
     let scratch = convolution.scratch
+    let isForward = described.direction != .weights
+    let lasting =
+      weightsLast && isForward && convolution.reorder != nil ? LastingMemory(convolution.weights.size) : nil
     /// The weights as part `index` sees them.
     func primitiveWeights(_ index: Int) -> UnsafeMutableRawPointer {
+      if let lasting { return lasting.bytes }
       guard let scratchpad, !scratch.weights.isEmpty else { return weights }
       return scratchpad + scratch.weights[min(index, scratch.weights.count - 1)]
     }
     let reorderScratch = scratchpad.map { $0 + scratch.reorder }
     var executions: [Execution] = []
-    if described.direction != .weights, let reorder = convolution.reorder {
-      executions.append(
-        try reorder.execution(from: weights, to: primitiveWeights(0), scratchpad: reorderScratch, failure))
+    var preparation: Execution?
+    if isForward, let reorder = convolution.reorder {
+      let arranging = try reorder.execution(
+        from: weights, to: primitiveWeights(0), scratchpad: reorderScratch, failure)
+      if lasting == nil { executions.append(arranging) } else { preparation = arranging }
     }
     var stages: [Execution.Stage] = []
     for (index, part) in convolution.parts.enumerated() {
@@ -42,7 +53,7 @@ package final class ConvolutionExecution {
           scratchpad: scratchpad.map { $0 + scratch.parts[index] }))
     }
     executions.append(Execution(stages, lanes: stages.count, failure: failure))
-    if described.direction == .weights, let reorder = convolution.reorder {
+    if !isForward, let reorder = convolution.reorder {
       executions.append(
         try reorder.execution(from: primitiveWeights(0), to: weights, scratchpad: reorderScratch, failure))
       for index in convolution.parts.indices.dropFirst() {
@@ -52,7 +63,16 @@ package final class ConvolutionExecution {
       }
     }
     self.convolution = convolution
+    self.preparation = preparation
+    self.lasting = lasting
     sequence = ExecutionSequence(executions, failure: failure)
+  }
+
+  /// Aligned as oneDNN likes it.
+  private final class LastingMemory {
+    let bytes: UnsafeMutableRawPointer
+    init(_ byteCount: Int) { bytes = .allocate(byteCount: max(byteCount, 1), alignment: 64) }
+    deinit { bytes.deallocate() }
   }
 
   /// The function to call with `context`.

@@ -100,6 +100,42 @@ struct ConvolutionTests {
     #expect(gradient.floats.allSatisfy { $0 == 0 })
   }
 
+  @Test("a program sees a kernel that was changed, by hand or by another program")
+  func changedKernel() throws {
+    let x = numbers([2, 7, 7, 16])
+    let kernel = Variable(numbers([3, 3, 16, 32]), name: "kernel")
+    let count = Variable(Tensor(0 as Float), name: "count")
+    // Reads the kernel and writes something else, as an evaluation does.
+    let forward = compiled { inputs in
+      count.value = count.value + 1
+      return [inputs[0].convolved(with: kernel.value)]
+    }
+    let halve = compiled { inputs in
+      kernel.value = kernel.value * inputs[0]
+      return []
+    }
+    func check() {
+      let (found, expected) = (forward([x])[0], x.convolved(with: kernel.value))
+      #expect(worstError(found, expected, expected.abs().mean() + expected.abs()) <= 1e-6)
+    }
+    check()
+    check()
+    kernel.value = numbers([3, 3, 16, 32]) * 3
+    check()
+    _ = halve([Tensor(0.5 as Float)])
+    check()
+    check()
+    let both = compiled { inputs in
+      let y = inputs[0].convolved(with: kernel.value)
+      kernel.value = kernel.value * 2
+      return [y]
+    }
+    let before = x.convolved(with: kernel.value)
+    #expect(worstError(both([x])[0], before, before.abs().mean() + before.abs()) <= 1e-6)
+    #expect(worstError(both([x])[0], before * 2, before.abs().mean() + before.abs()) <= 1e-6)
+    check()
+  }
+
   @Test("a large result is pooled as it is made, its gradient spread as it is read", arguments: [16, 19, 37])
   func pooledConvolution(_ batch: Int) {
     // Windows that fit and some that leave positions over; batches that the chunks don't divide.

@@ -66,6 +66,7 @@ private final class Windows: CustomTestStringConvertible, Sendable {
     // Windows that overlap, cut at the edges.
     Windows(2, [4, 5], 33, [[0..<2, 1..<4, 3..<4], [0..<3, 2..<5]]),
     Windows(1, [20, 18], 1, [[0..<20], [0..<18]]),
+    Windows(2, [6, 4], 37, [[0..<2, 2..<4, 4..<6], [0..<2, 2..<4]]),
     Windows(40, [8, 8], 17, [[0..<4, 4..<8], [0..<4, 4..<8]]),
   ]
 }

@@ -12,6 +12,8 @@ package struct PlannedKernel: Sendable {
 /// Calls with their addresses fixed.
 struct BoundGraph {
   var calls: [ck_call] = []
+  /// What kernels make of inputs that the program never writes.
+  var preparations: [ck_call] = []
   var kernels: [PlannedKernel] = []
   var owners: [AnyObject] = []
   /// Calls before this one run before the guarded loss is looked at.
@@ -32,6 +34,14 @@ private struct Binder {
   let plan: MemoryPlan
   let arena: Storage
   var result = BoundGraph()
+  private let written: Set<ObjectIdentifier>
+
+  init(graph: Graph, plan: MemoryPlan, arena: Storage) {
+    self.graph = graph
+    self.plan = plan
+    self.arena = arena
+    written = Set(graph.writes.map { ObjectIdentifier($0.variable) })
+  }
 
   mutating func bind() {
     for (root, place) in plan.snapshots {
@@ -70,7 +80,15 @@ private struct Binder {
   }
 
   private func buffer(_ id: Graph.ValueID) -> Buffer {
-    Buffer(address(of: plan.places[id]!), graph.type(id), inParts: graph.inParts.contains(id))
+    let place = plan.places[id]!
+    var buffer = Buffer(address(of: place), graph.type(id), inParts: graph.inParts.contains(id))
+    buffer.isLasting =
+      switch place {
+      case .arena: false
+      case .constant: true
+      case .variable(let variable): !written.contains(ObjectIdentifier(variable))
+      }
+    return buffer
   }
 
   private mutating func add(_ node: Graph.Node, at position: Int) {
@@ -92,6 +110,7 @@ private struct Binder {
 
   private mutating func add(_ kernel: BoundKernel, _ name: String, _ cost: (flops: Int, bytes: Int)) {
     result.calls.append(kernel.call)
+    if let preparation = kernel.preparation { result.preparations.append(preparation) }
     if let owner = kernel.owner { result.owners.append(owner) }
     result.kernels.append(
       PlannedKernel(name: name, implementation: kernel.implementation, flops: cost.flops, bytes: cost.bytes))

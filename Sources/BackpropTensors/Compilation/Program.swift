@@ -15,6 +15,10 @@ package final class Program: @unchecked Sendable {
   private let owners: [AnyObject]
   private let calls: UnsafeMutableBufferPointer<ck_call>
   private let callCount: Int
+  private let preparations: [ck_call]
+  private let writesVariables: Bool
+  /// How often variables had been written when the preparations ran last.
+  private var preparedAt = -1
   private let firstWriter: Int
   private let guarded: UnsafePointer<Float>?
   private let inputs: [UnsafeMutableRawPointer]
@@ -50,6 +54,8 @@ package final class Program: @unchecked Sendable {
     calls = .allocate(capacity: max(bound.calls.count, 1))
     _ = calls.update(fromContentsOf: bound.calls)
     callCount = bound.calls.count
+    preparations = bound.preparations
+    writesVariables = !graph.writes.isEmpty
     firstWriter = bound.firstWriterCall
     func address(_ id: Graph.ValueID) -> UnsafeMutableRawPointer {
       switch memory.snapshots[id] ?? memory.places[id]! {
@@ -96,16 +102,34 @@ package final class Program: @unchecked Sendable {
   /// One step. False: the guarded loss isn't finite, and no variable was changed.
   @discardableResult
   package func run() -> Bool {
+    prepare()
     guard let guarded else {
       ck_run(calls.baseAddress, Int64(callCount))
       checkFailures()
+      noteWrites()
       return true
     }
     ck_run(calls.baseAddress, Int64(firstWriter))
     checkFailures()
     guard guarded.pointee.isFinite else { return false }
     ck_run(calls.baseAddress! + firstWriter, Int64(callCount - firstWriter))
+    noteWrites()
     return true
+  }
+
+  private func prepare() {
+    if preparations.isEmpty { return }
+    let count = Variable.writeCount
+    if count == preparedAt { return }
+    preparations.withUnsafeBufferPointer { ck_run($0.baseAddress, Int64($0.count)) }
+    preparedAt = count
+  }
+
+  /// The program's own writes leave its preparations as they are.
+  private func noteWrites() {
+    guard writesVariables else { return }
+    let count = Variable.noteWrite()
+    if count == preparedAt + 1 { preparedAt = count }
   }
 
   private func checkFailures() {
@@ -114,6 +138,8 @@ package final class Program: @unchecked Sendable {
 
   /// Seconds of each kernel: the median of `runs`. Changes variables as running does.
   package func profile(runs: Int) -> [Double] {
+    prepare()
+    defer { noteWrites() }
     var samples = [[Double]](repeating: [], count: callCount)
     let clock = ContinuousClock()
     for _ in 0..<runs {
@@ -127,7 +153,11 @@ package final class Program: @unchecked Sendable {
   }
 
   /// All kernels in a bare C loop, without a look at the guarded loss: what a step costs at least.
-  package func runBare() { ck_run(calls.baseAddress, Int64(callCount)) }
+  package func runBare() {
+    prepare()
+    ck_run(calls.baseAddress, Int64(callCount))
+    noteWrites()
+  }
 }
 
 extension Graph {

@@ -19,8 +19,6 @@ public final class Variable: Sendable {
     var value: Tensor
     /// A compiled program holds the address of the memory: readers get a copy, writers copy into it.
     var isPinned = false
-    /// Changes with every write from outside compiled programs.
-    var version = 0
   }
 
   private let state: Mutex<State>
@@ -58,8 +56,8 @@ public final class Variable: Sendable {
       !value.isTraced,
       "variable \(name) can't hold a tensor that `compiled` is recording beyond the recording")
     let value = value.stopGradient()
+    defer { Self.noteWrite() }  // after it: who saw the old count looks again
     state.withLock { state in
-      state.version += 1
       guard state.isPinned else {
         state.value = value
         return
@@ -69,6 +67,18 @@ public final class Variable: Sendable {
       if target !== source { target.bytes.copyMemory(from: source.bytes, byteCount: type.byteCount) }
     }
   }
+
+  // MARK: Writes
+
+  private static let writes = Atomic<Int>(0)
+
+  /// How often variables of this process were written. A program that prepared something from a variable's memory
+  /// prepares it again when this has changed: seldom for nothing, since networks that are in use alone aren't trained.
+  static var writeCount: Int { writes.load(ordering: .acquiring) }
+
+  /// A variable's memory has been written; gives the new count.
+  @discardableResult
+  static func noteWrite() -> Int { writes.add(1, ordering: .acquiringAndReleasing).newValue }
 
   /// Fixes the memory's address for a compiled program, for the variable's life.
   package func pin() -> Storage {

@@ -66,9 +66,8 @@ extension MatmulOptions {
     let isSmall =
       sizes.n <= mostColumns && sizes.k <= 2048 && m * sizes.k <= 1 << 18 && sizes.k * sizes.n <= 1 << 18
     let hasLargeWeights =
-      !transposeA && !transposeB && (64...512).contains(m) && sizes.k <= 4096
-      && (128...8192).contains(sizes.n)
-      && sizes.k * sizes.n > 1 << 18
+      !transposeA && !transposeB && m <= 512 && sizes.k <= 4096 && (128...8192).contains(sizes.n)
+      && ck_matmul_packs_weights(Int64(m), Int64(sizes.k), Int64(sizes.n))
     guard isSmall || hasLargeWeights else { return nil }
     return OwnProduct(m: m, k: sizes.k, n: sizes.n)
   }

@@ -36,24 +36,31 @@ extension ConvolutionOptions {
   }
 
   func scratchBytes(_ kind: ConvolutionOperation.Kind, _ images: TensorType, _ kernel: TensorType) -> Int {
-    primitive(kind, images: images, kernel: kernel)?.scratchpadSize ?? 0
+    if kind == .forward, let own = FewChannelsConvolution(self, images: images, kernel: kernel) {
+      return own.scratchBytes
+    }
+    return primitive(kind, images: images, kernel: kernel)?.scratchpadSize ?? 0
   }
 
-  /// oneDNN's kernel; nil for what it doesn't take.
+  /// Ours for images of a few channels, oneDNN's for others; nil for what neither takes.
   func kernel(
     _ kind: ConvolutionOperation.Kind, _ images: Buffer, _ kernel: Buffer, _ results: Buffer,
     bias: Buffer? = nil,
     _ scratch: UnsafeMutableRawPointer?
   ) -> BoundKernel? {
+    if kind == .forward, let own = FewChannelsConvolution(self, images: images.type, kernel: kernel.type) {
+      return own.kernel(images, kernel, results, bias: bias, scratch)
+    }
     guard let convolution = primitive(kind, images: images.type, kernel: kernel.type),
       let execution = try? ConvolutionExecution(
         convolution, source: images.bytes, weights: kernel.bytes, bias: bias?.bytes,
-        destination: results.bytes,
-        scratchpad: scratch, failure: .shared)
+        destination: results.bytes, scratchpad: scratch, weightsLast: kernel.isLasting, failure: .shared)
     else { return nil }
-    return BoundKernel(
+    var bound = BoundKernel(
       call: ck_call(run: execution.run, context: execution.context), owner: execution,
       implementation: convolution.implementation)
+    bound.preparation = execution.preparation.map { ck_call(run: $0.run, context: $0.context) }
+    return bound
   }
 
   // MARK: Reference

@@ -50,6 +50,11 @@ package enum ConvolutionOperation: SampledFamily {
       ),
       (ConvolutionOptions(strides: [2], groups: 3), [2, 6, 3], [2, 1, 6]),
       (plain, [0, 4, 4, 2], [2, 2, 2, 3]),
+      // Images of one channel and of three, results that fill vectors.
+      (plain, [2, 12, 14, 1], [3, 3, 1, 48]),
+      (
+        ConvolutionOptions(strides: [2, 2], before: [1, 1], after: [0, 1]), [1, 30, 31, 3], [3, 3, 3, 16]
+      ),
     ]
     return cases.flatMap { options, images, kernel -> [Sample] in
       let spatial = Array(images.dimensions.dropFirst().dropLast())

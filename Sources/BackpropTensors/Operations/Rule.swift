@@ -73,6 +73,8 @@ package struct Buffer: @unchecked Sendable {
   package var type: TensorType
   /// Not row by row but part by part (`Graph.withCutColumns`); known to the kernels of gathers and to our own of products.
   package var inParts: Bool
+  /// The program never writes it: a kernel may keep it in a layout of its own (``BoundKernel/preparation``).
+  package var isLasting = false
 
   package init(_ bytes: UnsafeMutableRawPointer, _ type: TensorType, inParts: Bool = false) {
     self.bytes = bytes
@@ -96,6 +98,8 @@ package typealias KernelBinder =
 /// A kernel with its arguments fixed: one C call.
 package struct BoundKernel: @unchecked Sendable {
   package var call: ck_call
+  /// Runs before the call when somebody else has written a lasting input since it ran last.
+  package var preparation: ck_call?
   /// Keeps the arguments alive.
   package var owner: AnyObject?
   /// The implementation chosen, for profiles and dumps.

@@ -152,6 +152,8 @@ void ck_matmul_run(void *context);
 /// How many parts along k a product is cut into, and how many a gather cuts its columns into (see partition.h).
 int64_t ck_matmul_part_count(int64_t m, int64_t k, int64_t n, bool transpose_b);
 int64_t ck_gather_part_count(int64_t columns);
+/// Whether weights that aren't transposed are so large, and rows so many, that they are packed as a whole.
+bool ck_matmul_packs_weights(int64_t m, int64_t k, int64_t n);
 int64_t ck_matmul_scratch_bytes(int64_t m, int64_t k, int64_t n, bool transpose_b);
 
 // MARK: Copies, casts, permutations, gathers
@@ -254,6 +256,24 @@ typedef struct {
   bool smallest;
 } ck_arg_extreme;
 void ck_arg_extreme_run(void *context);
+
+// MARK: Convolutions of a few channels
+
+/// dst [batch, out_height, out_width, outputs] = activation(src [batch, height, width, channels] * weights [kernel_height,
+/// kernel_width, channels, outputs] + bias), float32.
+typedef struct {
+  const float *src, *weights, *bias;  // bias may be NULL
+  float *dst;
+  int64_t batch, height, width, channels;
+  int64_t padded_height, padded_width, pad_top, pad_left;  // with the border of zeros
+  int64_t kernel_height, kernel_width, stride_y, stride_x;
+  int64_t out_height, out_width, outputs;
+  bool relu;
+  float *packed;  // `ck_convolution_scratch_bytes` of working memory, aligned to 64
+} ck_convolution;
+void ck_convolution_run(void *context);
+/// For so many elements of the kernel for each output.
+int64_t ck_convolution_scratch_bytes(int64_t elements);
 
 // MARK: Pooling
 
