@@ -13,14 +13,18 @@ import Testing
   @Test("weights, optimizer and model are freed with the last that holds the model", arguments: Use.allCases)
   func freed(_ use: Use) throws {
     weak var model: Model?
+    weak var layer: Layer?
     weak var weight: Variable?
     weak var slot: Variable?
     try {
       let made = try Self.model(use)
       (model, weight, slot) = (made, made.weights[0].variable, made.optimizer?.variables.last)
-      #expect(weight != nil)
+      // A functional model's is its input.
+      layer = made.layers.first
+      #expect(weight != nil && layer != nil)
     }()
     #expect(model == nil)
+    #expect(layer == nil)
     #expect(weight == nil)
     #expect(slot == nil)
   }

@@ -92,20 +92,22 @@ enum SymbolicCall {
   @TaskLocal static var isActive = false
 }
 
-/// An input layer's only call, made when it is first asked for.
+/// An input layer's only call, made when it is asked for and nobody holds it. The call holds the layer: the other way
+/// round as well, neither would ever be freed.
 final class SymbolCell: Sendable {
-  private let call = Mutex<LayerCall?>(nil)
+  private struct Reference: Sendable { weak var call: LayerCall? }
+  private let reference = Mutex(Reference())
 
   func call(of input: Input) -> LayerCall {
-    call.withLock { call in
-      if let call { return call }
+    reference.withLock { reference in
+      if let call = reference.call { return call }
       let types = LayerCall.standIns.map { size in
         TensorType(Shape([1] + input.sizes.map { $0 ?? size }), input.configuration.dtype)
       }
       let isOpen = input.sizes.contains(nil)
       let made = LayerCall(
         input, [], takesList: false, outputs: [types[0]], others: isOpen ? [types[1]] : nil)
-      call = made
+      reference.call = made
       return made
     }
   }
