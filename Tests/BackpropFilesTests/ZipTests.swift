@@ -92,6 +92,23 @@ struct ZipTests {
     #expect(text.hasPrefix("x.zip: ") && text.hasSuffix(words), "\(text)")
   }
 
+  @Test("members that lie over one another are refused: few bytes could be a thousand large ones")
+  func overlapping() {
+    var writer = ZipWriter()
+    writer.add("a", [UInt8](repeating: 7, count: 200))
+    let bytes = joined(writer.pieces())
+    let directory = 30 + 1 + 200
+    let entry = bytes[directory..<directory + 46]
+    var end = Array(bytes.suffix(22))
+    (end[8], end[10], end[12]) = (2, 2, 94)
+    let doubled = Array(bytes[..<directory] + entry + Array("a".utf8) + entry + Array("b".utf8) + end)
+    let text = message { _ = try ZipArchive(ByteRegion(doubled, name: "x.zip")) }
+    #expect(
+      text
+        == "x.zip: offset 278: expected members that lie one behind the other, found more bytes of them than the "
+        + "file has, with 'b'", "\(text)")
+  }
+
   static func readAll(_ bytes: [UInt8]) {
     guard let archive = try? ZipArchive(ByteRegion(bytes, name: "damaged")) else { return }
     for member in archive.members { _ = try? archive.contents(of: member) }

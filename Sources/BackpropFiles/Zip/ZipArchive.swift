@@ -22,13 +22,15 @@ struct ZipArchive {
     (try? region.bytes(at: 0, count: 4)) == ZipFormat.localHeader
   }
 
-  /// - Throws: `DataError` when the directory can't be found or used, or two members have one name.
+  /// - Throws: `DataError` when the directory can't be found or used, two members have one name, or members lie over one
+  ///   another: a few bytes could be a thousand large members then.
   init(_ region: ByteRegion) throws {
     self.region = region
     let directory = try Self.findDirectory(region)
     var cursor = try ByteCursor(region, at: directory.offset, count: directory.size)
     var members: [Member] = []
     var names: Set<String> = []
+    var room = region.count - directory.size
     for _ in 0..<directory.count {
       let offset = cursor.offset
       let member = try Self.readEntry(&cursor)
@@ -36,6 +38,12 @@ struct ZipArchive {
         throw region.failure(
           at: offset, expected: "one member of each name", found: "'\(member.name)' a second time")
       }
+      guard member.storedSize <= room - ZipFormat.localHeaderSize else {
+        throw region.failure(
+          at: offset, expected: "members that lie one behind the other",
+          found: "more bytes of them than the file has, with '\(member.name)'")
+      }
+      room -= ZipFormat.localHeaderSize + member.storedSize
       members.append(member)
     }
     self.members = members
