@@ -50,9 +50,17 @@ enum KerasPaths {
   /// Keras' snake case of a class name, which differs from that of its layers' arguments: `Conv2D` is `conv2d`, `PReLU`
   /// is `p_re_lu`. Source: `to_snake_case` of keras/src/utils/naming.py, rule by rule.
   static func key(ofClass name: String) -> String {
-    name.replacing(/\W+/, with: "")
-      .replacing(/(.)([A-Z][a-z]+)/) { "\($0.1)_\($0.2)" }
-      .replacing(/([a-z])([A-Z])/) { "\($0.1)_\($0.2)" }
-      .lowercased()
+    // By hand: three regular expressions for each layer took a quarter of the time of reading a configuration.
+    let letters = Array(name.filter { $0.isLetter || $0.isNumber || $0 == "_" })
+    func isIn(_ range: ClosedRange<Character>, _ position: Int) -> Bool {
+      letters.indices.contains(position) && range.contains(letters[position])
+    }
+    var key = ""
+    for (position, letter) in letters.enumerated() {
+      let endsWord = isIn("a"..."z", position - 1) || isIn("a"..."z", position + 1)
+      if position > 0, isIn("A"..."Z", position), endsWord { key.append("_") }
+      key.append(letter)
+    }
+    return key.lowercased()
   }
 }
