@@ -10,14 +10,16 @@ extension TrainingState {
   /// Writes a checkpoint: a safetensors file, whole or not at all, whose metadata say where training stands.
   ///
   /// - Throws: `DataError` with the path and the reason.
-  public func save(_ path: String) throws {
+  public func save(_ path: String) throws { try FilePiece.write(pieces, to: path) }
+
+  var pieces: [FilePiece] {
     var metadata = Safetensors.standardMetadata
     metadata[Self.key] = String(decoding: JSONWriter.write(record), as: UTF8.self)
     var all = tensors
     for (name, callback) in callbacks {
       for (part, tensor) in callback.tensors { all["callbacks/\(name)/\(part)"] = tensor }
     }
-    try Safetensors.save(all, to: path, metadata: metadata)
+    return Safetensors.pieces(all, metadata)
   }
 
   /// Reads a checkpoint.

@@ -37,15 +37,24 @@ private enum StoragePool {
   }
 
   private static let buffers = Mutex(Buffers())
-  private static let limit = 64 << 20
+  #if EXACT_STORAGE
+    // For AddressSanitizer: it sees no use of memory that is kept here, nor of what lies between size and capacity.
+    private static let limit = 0
+  #else
+    private static let limit = 64 << 20
+  #endif
   private static let largePage = 2 << 20
 
   /// Sizes are rounded up so that buffers of nearly equal tensors are shared: to 64 bytes, then to an eighth of the
   /// next power of two.
   private static func capacity(_ byteCount: Int) -> Int {
-    guard byteCount > 512 else { return max(64, (byteCount + 63) & ~63) }
-    let step = max(64, (1 << (Int.bitWidth - byteCount.leadingZeroBitCount)) >> 4)
-    return (byteCount + step - 1) / step * step
+    #if EXACT_STORAGE
+      return byteCount
+    #else
+      guard byteCount > 512 else { return max(64, (byteCount + 63) & ~63) }
+      let step = max(64, (1 << (Int.bitWidth - byteCount.leadingZeroBitCount)) >> 4)
+      return (byteCount + step - 1) / step * step
+    #endif
   }
 
   static func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
