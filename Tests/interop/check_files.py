@@ -88,32 +88,38 @@ def model_file(name, facts):
     if keras.backend.backend() == "jax" and any(isinstance(x, keras.layers.SpectralNormalization) for x in model.layers):
         print(f"no step compared of {name}, on JAX Keras drops what a layer assigns to a weight that is trained")
     elif "after" in facts:
-        before = steps_lead_to(model)
+        before = schedule_free(model)
         loss = model.train_on_batch(inputs, labels, return_dict=True)["loss"]
         worst = max(worst, close(loss, facts["loss"], f"{name}: loss"))
         late = read_late(model, before)
         for weight, expected in zip(model.weights, facts["after"]):
-            found = keras.ops.convert_to_numpy(weight) - late.get(id(weight), 0)
+            found = late.get(id(weight), keras.ops.convert_to_numpy(weight))
             worst = max(worst, close(found, tensor(expected), f"{name}: weight after a step"))
     return worst
 
 
-def steps_lead_to(model):
-    """What ScheduleFreeAdamW calls its momentum, on JAX."""
+def schedule_free(model):
+    """Of ScheduleFreeAdamW on JAX each weight that is trained, and what Keras calls its momentum: where steps lead."""
     if keras.backend.backend() != "jax" or not isinstance(model.optimizer, keras.optimizers.ScheduleFreeAdamW):
         return []
-    return [keras.ops.convert_to_numpy(momentum) for momentum in model.optimizer._momentums]
+    optimizer = model.optimizer
+    return [(weight, *map(keras.ops.convert_to_numpy, (weight, momentum)))
+            for weight, momentum in zip(optimizer._trainable_variables, optimizer._momentums)]
 
 
 def read_late(model, before):
-    """By how much ScheduleFreeAdamW's weights differ on JAX: to find the mean before a step, it takes off the momentum before
-    the step, as in the paper; on TensorFlow and PyTorch, and here, the same line of Keras reads the variable after the step."""
-    if not before:
-        return {}
-    optimizer = model.optimizer
-    moved = [keras.ops.convert_to_numpy(momentum) - old for momentum, old in zip(optimizer._momentums, before)]
-    share = (1 - 1 / float(optimizer.iterations)) * (1 - optimizer.beta_1)
-    return {id(weight): share * move for weight, move in zip(optimizer._trainable_variables, moved)}
+    """What ScheduleFreeAdamW makes of weights on TensorFlow and PyTorch, and here, of a step on JAX. To find the mean before a
+    step, JAX takes off the momentum before it, as in the paper; elsewhere the same line of Keras reads it after the step."""
+    share, rate = 1 - getattr(model.optimizer, "beta_1", 0), 1 / max(1, int(model.optimizer.iterations))
+    weights = {}
+    for (weight, old, old_momentum), (_, found, momentum) in zip(before, schedule_free(model)):
+        def step(taken_off):
+            mean = (1 - rate) * (old - share * taken_off) + rate * (1 - share) * momentum
+            moved = share * momentum + mean
+            return np.maximum(moved, 0) if weight.constraint is not None else moved
+        close(found, step(old_momentum), f"{weight.path}: JAX, from the momentum before the step")
+        weights[id(weight)] = step(momentum)
+    return weights
 
 
 def models():
