@@ -7,6 +7,8 @@
 
 /// Multiply-adds of a piece of work: about a microsecond.
 #define CK_CONVOLUTION_PIECE (1 << 16)
+/// Elements of a band's images with their border, which lie on the stack: 128 kB.
+#define CK_CONVOLUTION_BORDER (1 << 15)
 
 typedef struct {
   const ck_convolution *convolution;
@@ -84,7 +86,7 @@ static void convolve_bands(void *context, int64_t begin, int64_t end) {
   const bool padded = c->padded_width != c->width || c->padded_height != c->height;
   const int64_t image_size = c->height * c->width * c->channels, step = c->padded_width * c->channels;
   const int64_t most_rows = (ceil_div(c->out_height, job->bands) - 1) * c->stride_y + c->kernel_height;
-  float border[padded ? most_rows * step : 1];
+  float border[padded ? most_rows * step : 1];  // at most CK_CONVOLUTION_BORDER
   for (int64_t unit = begin; unit < end; unit++) {
     const int64_t number = unit / job->bands, band = unit % job->bands;
     const int64_t first = c->out_height * band / job->bands, last = c->out_height * (band + 1) / job->bands;
@@ -116,6 +118,10 @@ CK_KERNEL(ck_convolution_run) {
   convolution_job job = {.convolution = c, .bands = least(c->out_height, wanted)};
   // Even in number, so that two threads end together.
   if (job.bands > 1 && job.bands < c->out_height) job.bands += job.bands % 2;
+  // Rows of results whose images fit: one does (FewChannelsConvolution).
+  const int64_t fitting = CK_CONVOLUTION_BORDER / (c->padded_width * c->channels) - c->kernel_height;
+  job.bands = most(job.bands, ceil_div(c->out_height, most(0, fitting) / c->stride_y + 1));
   const int64_t units = c->batch * job.bands, work = c->batch * c->out_height * row;
-  ck_parallel_for(units, work < 2 * CK_CONVOLUTION_PIECE ? units : most(1, units * CK_CONVOLUTION_PIECE / work), convolve_bands, &job);
+  const int64_t grain = work < 2 * CK_CONVOLUTION_PIECE ? units : most(1, units * CK_CONVOLUTION_PIECE / work);
+  ck_parallel_for(units, grain, convolve_bands, &job);
 }

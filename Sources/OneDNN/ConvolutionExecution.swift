@@ -27,9 +27,10 @@ package final class ConvolutionExecution {
       )
     }
     let scratch = convolution.scratch
-    let isForward = described.direction != .weights
+    let readsWeights = described.direction != .weights
     let lasting =
-      weightsLast && isForward && convolution.reorder != nil ? LastingMemory(convolution.weights.size) : nil
+      weightsLast && readsWeights && convolution.reorder != nil
+      ? LastingMemory(convolution.weights.size) : nil
     /// The weights as part `index` sees them.
     func primitiveWeights(_ index: Int) -> UnsafeMutableRawPointer {
       if let lasting { return lasting.bytes }
@@ -39,7 +40,7 @@ package final class ConvolutionExecution {
     let reorderScratch = scratchpad.map { $0 + scratch.reorder }
     var executions: [Execution] = []
     var preparation: Execution?
-    if isForward, let reorder = convolution.reorder {
+    if readsWeights, let reorder = convolution.reorder {
       let arranging = try reorder.execution(
         from: weights, to: primitiveWeights(0), scratchpad: reorderScratch, failure)
       if lasting == nil { executions.append(arranging) } else { preparation = arranging }
@@ -53,7 +54,7 @@ package final class ConvolutionExecution {
           scratchpad: scratchpad.map { $0 + scratch.parts[index] }))
     }
     executions.append(Execution(stages, lanes: stages.count, failure: failure))
-    if !isForward, let reorder = convolution.reorder {
+    if !readsWeights, let reorder = convolution.reorder {
       executions.append(
         try reorder.execution(from: primitiveWeights(0), to: weights, scratchpad: reorderScratch, failure))
       for index in convolution.parts.indices.dropFirst() {

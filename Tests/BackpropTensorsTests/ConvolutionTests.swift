@@ -100,6 +100,16 @@ struct ConvolutionTests {
     #expect(gradient.floats.allSatisfy { $0 == 0 })
   }
 
+  @Test("a long signal with a border")
+  func longSignal() {
+    let (x, w) = (numbers([8, 1_500_000, 1]), numbers([5, 1, 2]))
+    let y = x.convolved(with: w, padding: .same)
+    #expect(y.shape == [8, 1_500_000, 2])
+    let (found, signal, kernel) = (y[7, 1_499_999, 1].item(), x[7, (1_499_997)...].floats, w.floats)
+    let expected = (0..<3).reduce(Float(0)) { $0 + signal[$1] * kernel[$1 * 2 + 1] }
+    #expect(abs(Float(found) - expected) <= 1e-5)
+  }
+
   @Test("a program sees a kernel that was changed, by hand or by another program")
   func changedKernel() throws {
     let x = numbers([2, 7, 7, 16])

@@ -63,6 +63,9 @@ private struct FewChannels: CustomTestStringConvertible {
     FewChannels(size: (7, 5), channels: 2, kernel: (7, 5), outputs: 1),
     // A row of the results that reads nothing but border.
     FewChannels(size: (6, 6), kernel: (2, 2), outputs: 33, strides: (2, 1), border: (3, 0, 0, 4)),
+    // Bands cut by what fits on the stack.
+    FewChannels(
+      size: (120, 300), channels: 4, kernel: (1, 1), outputs: 1, strides: (3, 3), border: (0, 1, 0, 0)),
     FewChannels(batch: 5, size: (1, 1), kernel: (1, 1), outputs: 17),
   ]
 }
