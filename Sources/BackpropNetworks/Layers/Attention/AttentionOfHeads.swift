@@ -30,6 +30,24 @@ final class AttentionOfHeads: @unchecked Sendable {
     }
   }
 
+  /// Whether the attention mask, where there is one, stretches to [batch, …, heads, queries…, keys…]: axes that are missing
+  /// come before those of the steps.
+  func checkMask(_ inputs: [Shape], heads: Int, path: String) throws {
+    guard inputs.count > 3 else { return }
+    let (query, mask) = (inputs[0], inputs[3])
+    let others = (1..<query.rank - 1).filter { !axes.contains($0) }
+    let full =
+      ([0] + others).map { query[$0] } + [heads] + axes.map { query[$0] } + axes.map { inputs[1][$0] }
+    let missing = full.count - mask.rank, steps = 2 * axes.count
+    let sizes =
+      mask.dimensions.dropLast(steps) + [Int](repeating: 1, count: max(missing, 0))
+      + mask.dimensions.suffix(steps)
+    guard missing >= 0, mask.rank >= steps, zip(sizes, full).allSatisfy({ $0 == 1 || $0 == $1 }) else {
+      throw ModelError(
+        .shape, at: path, "expected an attention mask that stretches to \(Shape(full)), got shape \(mask)")
+    }
+  }
+
   /// The heads' results [batch, …, heads, dim] and, where the call asks for them, the weights.
   ///
   /// - Parameter inputs: the layer's own, which carry masks.

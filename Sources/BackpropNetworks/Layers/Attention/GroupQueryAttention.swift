@@ -120,6 +120,7 @@ public final class GroupQueryAttention: Layer, ConfigurableLayer, @unchecked Sen
     try _queryDense.check([inputs[0]])
     try _valueDense.check([inputs[1]])
     try _keyDense.check([inputs.count > 2 ? inputs[2] : inputs[1]])
+    try heads.checkMask(inputs, heads: configuration.numQueryHeads, path: path)
   }
 
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {

@@ -146,6 +146,7 @@ public final class MultiHeadAttention: Layer, ConfigurableLayer, @unchecked Send
     try queryDense.check([inputs[0]])
     try valueDense.check([inputs[1]])
     try keyDense.check([inputs.count > 2 ? inputs[2] : inputs[1]])
+    try heads.checkMask(inputs, heads: configuration.numHeads, path: path)
   }
 
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
