@@ -131,6 +131,38 @@ import Testing
       { try Sequential { Reshape([5]) }.build(sampleShape: [4]) }
     ),
     (
+      "sequential/leaky_re_lu: negativeSlope must not be negative, got -1.0",
+      { try Sequential { LeakyReLU(negativeSlope: -1) }.build(sampleShape: [3]) }
+    ),
+    (
+      "attention: expected an attention mask that stretches to [1, 2, 3, 4], got shape [1, 3, 5]; the inputs come from 'q', 'v', 'v', 'mask'",
+      {
+        let (q, v) = (Input([3, 4], name: "q"), Input([4, 4], name: "v"))
+        let attention = MultiHeadAttention(2, keyDim: 3, name: "attention")
+        let mask = Input([3, 5], dtype: .bool, name: "mask")
+        _ = try Model(
+          inputs: [q, v, mask], outputs: [attention(query: q, value: v, attentionMask: mask)])
+      }
+    ),
+    (
+      "attention: a causal mask needs attention along axis 1 alone, got the axes [1, 2]",
+      {
+        let x = Input([3, 4, 5])
+        let attention = MultiHeadAttention(2, keyDim: 3, name: "attention")
+        _ = try Model(inputs: x, outputs: attention(query: x, value: x, useCausalMask: true))
+      }
+    ),
+    (
+      "attention: with flashAttention there are no attention scores to return",
+      {
+        let x = Input([3, 4])
+        let attention = GroupQueryAttention(
+          headDim: 2, numQueryHeads: 2, numKeyValueHeads: 1, flashAttention: true, name: "attention")
+        _ = try Model(
+          inputs: [x], outputs: attention.outputs(of: [x, x], options: [.returnAttentionScores]))
+      }
+    ),
+    (
       "sequential/resizing: the new size must be positive, got 0 × 3",
       { try Sequential { Resizing(0, 3) }.build(sampleShape: [4, 4, 1]) }
     ),

@@ -93,6 +93,13 @@ public final class LeakyReLU: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override var supportsMasking: Bool { true }
 
+  public override func build(_ input: Shape) throws {
+    let slope = configuration.negativeSlope
+    if slope < 0 {
+      throw ModelError(.argument, at: path, "negativeSlope must not be negative, got \(slope)")
+    }
+  }
+
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     ActivationFunction.leakyRelu(negativeSlope: configuration.negativeSlope)(input)
   }

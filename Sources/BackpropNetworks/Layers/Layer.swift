@@ -271,6 +271,9 @@ open class Layer: @unchecked Sendable {
   /// What a call can be told beside its inputs.
   open var callOptions: Set<CallOption> { [] }
 
+  /// Why a call of the layer, as it is built, can't be told these of its ``callOptions``; nil: it can.
+  package func refusal(of options: Set<CallOption>) -> String? { nil }
+
   /// Keras' names of the arguments where inputs are given one after the other and have names; nil: they have none.
   package var argumentNames: [String]? { nil }
 

@@ -168,6 +168,7 @@ extension Layer {
     try checkIsRecordable()
     return try Engine.exclusively {
       try SymbolicCall.$isActive.withValue(true) { try prepare(inputs.map(\.shape)) }
+      if let refusal = refusal(of: options) { throw ModelError(.argument, at: path, refusal) }
       try WeightBudget.current?.check(inputs.map(\.shape), at: path)
       return outputTypes(inputs, options: options)
     }

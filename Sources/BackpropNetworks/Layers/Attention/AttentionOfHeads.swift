@@ -48,6 +48,17 @@ final class AttentionOfHeads: @unchecked Sendable {
     }
   }
 
+  /// Why a call can't be told these; nil: it can.
+  func refusal(of options: Set<CallOption>) -> String? {
+    if options.contains(.useCausalMask), axes != [1] {
+      return "a causal mask needs attention along axis 1 alone, got the axes \(axes)"
+    }
+    if options.contains(.returnAttentionScores), mayStoreNothing {
+      return "with flashAttention there are no attention scores to return"
+    }
+    return nil
+  }
+
   /// The heads' results [batch, …, heads, dim] and, where the call asks for them, the weights.
   ///
   /// - Parameter inputs: the layer's own, which carry masks.
@@ -56,12 +67,8 @@ final class AttentionOfHeads: @unchecked Sendable {
   ) -> [Tensor] {
     let isCausal = context.options.contains(.useCausalMask)
     let wantsWeights = context.options.contains(.returnAttentionScores)
-    require(
-      !isCausal || axes == [1],
-      "\(path): a causal mask needs attention along axis 1 alone, got the axes \(axes)")
-    require(
-      !wantsWeights || !mayStoreNothing,
-      "\(path): with flashAttention there are no attention scores to return")
+    let refusal = refusal(of: context.options)
+    require(refusal == nil, "\(path): \(refusal ?? "")")
     let shapes = [query, value].map { FoldedSteps($0.shape, axes) }
     let folded = (shapes[0].fold(query), shapes[1].fold(key), shapes[1].fold(value))
     let mask = mask(inputs, shapes[0], shapes[1])

@@ -123,6 +123,8 @@ public final class GroupQueryAttention: Layer, ConfigurableLayer, @unchecked Sen
     try heads.checkMask(inputs, heads: configuration.numQueryHeads, path: path)
   }
 
+  package override func refusal(of options: Set<CallOption>) -> String? { heads.refusal(of: options) }
+
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
     let plain = inputs.map { input -> Tensor in
       var input = input

@@ -149,6 +149,8 @@ public final class MultiHeadAttention: Layer, ConfigurableLayer, @unchecked Send
     try heads.checkMask(inputs, heads: configuration.numHeads, path: path)
   }
 
+  package override func refusal(of options: Set<CallOption>) -> String? { heads.refusal(of: options) }
+
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
     let (query, value) = (inputs[0], inputs[1])
     let key = inputs.count > 2 ? inputs[2] : value
