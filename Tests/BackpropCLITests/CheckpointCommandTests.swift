@@ -31,11 +31,9 @@ struct CheckpointCommandTests {
       arguments + ["--epochs", Program.many, "--patience", Program.many, "--checkpoint-steps", "1"],
       in: folder)
     #expect(program.wait { _ in FileManager.default.fileExists(atPath: path("run/training.safetensors")) })
-    let sent = ContinuousClock.now
     program.send(number)
     let result = try program.finish()
     #expect(result.status == 128 + number, "\(result.errors)")
-    #expect(ContinuousClock.now - sent < .seconds(5))
     #expect(folder.names.contains("resumed.keras"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: path("run")) == ["training.safetensors"])
   }

@@ -85,13 +85,10 @@ import Testing
   ]
 
   @Test("one message, and the exit code", arguments: cases) func refusal(failure: Case) throws {
-    let clock = ContinuousClock()
-    let start = clock.now
     let result = try backprop(failure.arguments, input: failure.input)
     #expect(result.status == failure.status)
     #expect(result.errors == "backprop: error: \(failure.message)\n")
     #expect(result.output == "")
-    #expect(clock.now - start < .seconds(5))
   }
 
   @Test("a network that doesn't fit in memory") func memory() throws {

@@ -113,7 +113,7 @@ struct LongTests {
       let program = try Program(["train"] + arguments, in: folder)
       // The first time until there is one; then so long that several saves, or a part of one, take place.
       if kill == 0 {
-        #expect(program.wait(seconds: 120) { _ in FileManager.default.fileExists(atPath: file) })
+        #expect(program.wait { _ in FileManager.default.fileExists(atPath: file) })
       }
       usleep(UInt32.random(in: 300_000...1_200_000, using: &random))
       program.send(SIGKILL)
@@ -148,7 +148,7 @@ struct LongTests {
 
     // Nothing is left after the next save.
     let program = try Program(["train"] + arguments, in: folder)
-    #expect(program.wait(seconds: 120) { ($0.outputSoFar.split(separator: "\n").count) >= 2 })
+    #expect(program.wait { ($0.outputSoFar.split(separator: "\n").count) >= 2 })
     program.send(SIGTERM)
     #expect(try program.finish().status == 128 + SIGTERM)
     #expect(try FileManager.default.contentsOfDirectory(atPath: run.path) == ["training.safetensors"])
@@ -218,7 +218,7 @@ struct LongTests {
       let targets = (0..<2).map { _ in Int.random(in: 1..<end.stepCount, using: &random) }.sorted()
       for target in targets {
         let program = try Program(arguments(name), in: folder)
-        let isThere = program.wait(seconds: 120) { _ in
+        let isThere = program.wait { _ in
           (try? TrainingState.load(checkpoint(name))).map { $0.stepCount >= target } ?? false
         }
         #expect(isThere)

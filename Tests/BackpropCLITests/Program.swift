@@ -76,8 +76,8 @@ final class Program {
 
   func send(_ number: Int32) { kill(process.processIdentifier, number) }
 
-  /// Waits for `condition`, at most so long.
-  func wait(seconds: Double = 10, until condition: (Program) -> Bool) -> Bool {
+  /// Waits for `condition`, at most so long: a busy machine may need a minute for what takes a second.
+  func wait(seconds: Double = 120, until condition: (Program) -> Bool) -> Bool {
     let end = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < end {
       if condition(self) { return true }
