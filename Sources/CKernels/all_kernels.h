@@ -33,6 +33,7 @@
 #include "packing.h"
 #include "matmul.h"
 #include "convolution.h"
+#include "winograd.h"
 #include "recurrent.h"
 #include "recurrent_gradient.h"
 #include "attention.h"

@@ -13,6 +13,8 @@
   K(ck_program_list_run)                                                                                           \
   K(ck_matmul_run)                                                                                                 \
   K(ck_convolution_run)                                                                                            \
+  K(ck_winograd_run)                                                                                               \
+  K(ck_winograd_prepare)                                                                                           \
   K(ck_copy_run)                                                                                                   \
   K(ck_gather_run)                                                                                                 \
   K(ck_scatter_add_run)                                                                                            \

@@ -69,13 +69,6 @@ package final class ConvolutionExecution {
     sequence = ExecutionSequence(executions, failure: failure)
   }
 
-  /// Aligned as oneDNN likes it.
-  private final class LastingMemory {
-    let bytes: UnsafeMutableRawPointer
-    init(_ byteCount: Int) { bytes = .allocate(byteCount: max(byteCount, 1), alignment: 64) }
-    deinit { bytes.deallocate() }
-  }
-
   /// The function to call with `context`.
   package var run: @convention(c) (UnsafeMutableRawPointer?) -> Void { sequence.run }
   /// Valid as long as this object.

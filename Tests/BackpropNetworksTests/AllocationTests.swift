@@ -5,8 +5,15 @@
 
   @testable import BackpropNetworks
 
+  #if DEBUG
+    private let isOptimised = false
+  #else
+    private let isOptimised = true
+  #endif
+
   /// In processes of their own: a model's layers are looked for again whenever any model of the process was changed.
-  @Suite("Allocations") struct AllocationTests {
+  @Suite("Allocations", .enabled(if: isOptimised, "code that isn't optimised takes memory for values"))
+  struct AllocationTests {
     /// Blocks of memory that this thread takes for each further step of `fit`.
     fileprivate static func allocationsForEachStep(_ model: Model, _ data: LabelledData) throws -> Int {
       func count(steps: Int) throws -> Int {

@@ -21,6 +21,19 @@ struct ConvolutionTests {
     #expect(eager.floats.contains(0) && eager.floats.contains { $0 > 0 })
   }
 
+  @Test("what is kept of a kernel follows what is written to it", arguments: [[1, 1], [2, 2]])
+  func lastingKernel(_ strides: [Int]) {
+    // One of ours, and one of oneDNN's: both bring a kernel that a program doesn't write into a form of its own.
+    let kernel = Variable(numbers([3, 3, 32, 32]))
+    let run = compiled { [$0[0].convolved(with: kernel.value, strides: strides)] }
+    for scale in [1, -2, 3] {
+      kernel.value = numbers([3, 3, 32, 32]) * Double(scale)
+      let x = numbers([1, 12, 12, 32])
+      let eager = x.convolved(with: kernel.value, strides: strides)
+      #expect(worstError(run([x])[0], eager, eager.abs() + 1) <= 1e-5)
+    }
+  }
+
   @Test("relu before max pooling is done by the pooling, and places that nobody reads aren't noted")
   func reluBeforePooling() {
     let x = numbers([2, 6, 6, 3])

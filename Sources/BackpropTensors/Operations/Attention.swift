@@ -226,8 +226,3 @@ package struct AttentionOptions: Hashable, Sendable {
     return rule
   }
 }
-
-extension Buffer {
-  fileprivate var mutableFloats: UnsafeMutablePointer<Float> { bytes.assumingMemoryBound(to: Float.self) }
-  fileprivate var floats: UnsafePointer<Float> { UnsafePointer(mutableFloats) }
-}

@@ -89,13 +89,10 @@ struct OwnProduct {
     _ options: MatmulOptions, _ inputs: [Buffer], _ output: UnsafeMutableRawPointer?,
     _ scratch: UnsafeMutableRawPointer?
   ) -> ck_matmul {
-    func floats(_ buffer: Buffer) -> UnsafePointer<Float> {
-      UnsafePointer(buffer.bytes.assumingMemoryBound(to: Float.self))
-    }
     var arguments = ck_matmul()
-    arguments.a = floats(inputs[0])
-    arguments.b = floats(inputs[1])
-    arguments.bias = options.bias ? floats(inputs[2]) : nil
+    arguments.a = inputs[0].floats
+    arguments.b = inputs[1].floats
+    arguments.bias = options.bias ? inputs[2].floats : nil
     arguments.c = output?.assumingMemoryBound(to: Float.self)
     arguments.m = Int64(m)
     arguments.k = Int64(k)

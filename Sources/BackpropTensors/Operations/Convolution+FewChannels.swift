@@ -52,14 +52,11 @@ struct FewChannelsConvolution {
   func kernel(
     _ images: Buffer, _ kernel: Buffer, _ results: Buffer, bias: Buffer?, _ scratch: UnsafeMutableRawPointer?
   ) -> BoundKernel {
-    func floats(_ buffer: Buffer) -> UnsafePointer<Float> {
-      UnsafePointer(buffer.bytes.assumingMemoryBound(to: Float.self))
-    }
     var arguments = arguments
-    arguments.src = floats(images)
-    arguments.weights = floats(kernel)
-    arguments.bias = bias.map(floats)
-    arguments.dst = results.bytes.assumingMemoryBound(to: Float.self)
+    arguments.src = images.floats
+    arguments.weights = kernel.floats
+    arguments.bias = bias?.floats
+    arguments.dst = results.mutableFloats
     arguments.packed = scratch?.assumingMemoryBound(to: Float.self)
     return BoundKernel("few channels", arguments, run: ck_convolution_run)
   }

@@ -39,10 +39,11 @@ extension ConvolutionOptions {
     if kind == .forward, let own = FewChannelsConvolution(self, images: images, kernel: kernel) {
       return own.scratchBytes
     }
+    if let own = WinogradConvolution(kind, self, images: images, kernel: kernel) { return own.scratchBytes }
     return primitive(kind, images: images, kernel: kernel)?.scratchpadSize ?? 0
   }
 
-  /// Ours for images of a few channels, oneDNN's for others; nil for what neither takes.
+  /// Ours for images of a few channels and for kernels of 3 × 3, oneDNN's for others; nil for what none takes.
   func kernel(
     _ kind: ConvolutionOperation.Kind, _ images: Buffer, _ kernel: Buffer, _ results: Buffer,
     bias: Buffer? = nil,
@@ -50,6 +51,10 @@ extension ConvolutionOptions {
   ) -> BoundKernel? {
     if kind == .forward, let own = FewChannelsConvolution(self, images: images.type, kernel: kernel.type) {
       return own.kernel(images, kernel, results, bias: bias, scratch)
+    }
+    if let own = WinogradConvolution(kind, self, images: images.type, kernel: kernel.type) {
+      let (source, target) = kind == .forward ? (images, results) : (results, images)
+      return own.kernel(from: source, kernel, to: target, bias: bias, scratch)
     }
     guard let convolution = primitive(kind, images: images.type, kernel: kernel.type),
       let execution = try? ConvolutionExecution(

@@ -50,6 +50,10 @@ package enum ConvolutionOperation: SampledFamily {
       ),
       (ConvolutionOptions(strides: [2], groups: 3), [2, 6, 3], [2, 1, 6]),
       (plain, [0, 4, 4, 2], [2, 2, 2, 3]),
+      // Channels in whole vectors.
+      (
+        ConvolutionOptions(strides: [1, 1], before: [1, 1], after: [1, 1]), [2, 9, 7, 32], [3, 3, 32, 48]
+      ),
       // Images of one channel and of three, results that fill vectors.
       (plain, [2, 12, 14, 1], [3, 3, 1, 48]),
       (

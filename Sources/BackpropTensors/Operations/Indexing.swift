@@ -138,8 +138,8 @@ package enum IndexingOperation: SampledFamily {
         guard inputs[0].dtype == .float32 else { return nil }
         let row = outputs[0].shape.dimensions.dropFirst().reduce(1, *)
         let arguments = ck_scatter_add(
-          dst: outputs[0].bytes.assumingMemoryBound(to: Float.self),
-          src: UnsafePointer(inputs[0].bytes.assumingMemoryBound(to: Float.self)),
+          dst: outputs[0].mutableFloats,
+          src: inputs[0].floats,
           index: UnsafeRawPointer(inputs[1].bytes), index_dtype: inputs[1].dtype.kernelCode,
           count: Int64(inputs[1].count), row: Int64(row), dst_rows: Int64(rows), zero: true)
         return BoundKernel("scatterAdd", arguments, run: ck_scatter_add_run)

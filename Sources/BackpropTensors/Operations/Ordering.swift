@@ -77,7 +77,7 @@ package enum OrderingOperation: SampledFamily {
         let (outer, n, inner) = inputs[0].shape.split(at: axis)
         let arguments = ck_arg_extreme(
           dst: outputs[0].bytes.assumingMemoryBound(to: Int32.self),
-          src: UnsafePointer(inputs[0].bytes.assumingMemoryBound(to: Float.self)), outer: Int64(outer),
+          src: inputs[0].floats, outer: Int64(outer),
           n: Int64(n),
           inner: Int64(inner), smallest: smallest)
         return BoundKernel(smallest ? "argMin" : "argMax", arguments, run: ck_arg_extreme_run)

@@ -129,11 +129,6 @@ package struct MaxPooling: Hashable, Sendable {
   }
 }
 
-extension Buffer {
-  fileprivate var mutableFloats: UnsafeMutablePointer<Float> { bytes.assumingMemoryBound(to: Float.self) }
-  fileprivate var floats: UnsafePointer<Float> { UnsafePointer(mutableFloats) }
-}
-
 // MARK: Rules
 
 extension PoolingWindows {

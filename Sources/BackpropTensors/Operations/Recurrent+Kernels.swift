@@ -18,7 +18,6 @@ extension RecurrentCell {
 }
 
 extension Buffer {
-  fileprivate var floats: UnsafeMutablePointer<Float> { bytes.assumingMemoryBound(to: Float.self) }
   fileprivate var flags: UnsafePointer<UInt8> { UnsafePointer(bytes.assumingMemoryBound(to: UInt8.self)) }
 }
 
@@ -29,16 +28,16 @@ extension RecurrentOptions {
   func kernel(_ inputs: [Buffer], _ outputs: [Buffer], _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
     guard inputs[0].dtype == .float32, let scratch else { return nil }
     let inputs = named(inputs)
-    let states = outputs[(keepsOutputs ? 1 : 0)..<visibleCount].map(\.floats)
-    let saved = outputs[visibleCount...].map(\.floats)
-    let initial = inputs.states.map { UnsafePointer($0.floats) }
+    let states = outputs[(keepsOutputs ? 1 : 0)..<visibleCount].map(\.mutableFloats)
+    let saved = outputs[visibleCount...].map(\.mutableFloats)
+    let initial = inputs.states.map { $0.floats }
     var arguments = ck_recurrent()
-    arguments.x = UnsafePointer(inputs.x.floats)
-    arguments.kernel = UnsafePointer(inputs.kernel.floats)
-    arguments.bias = inputs.bias.map { UnsafePointer($0.floats) }
+    arguments.x = inputs.x.floats
+    arguments.kernel = inputs.kernel.floats
+    arguments.bias = inputs.bias.map { $0.floats }
     arguments.states = pair(initial[0], initial.count > 1 ? initial[1] : nil)
     arguments.mask = inputs.mask?.flags
-    arguments.outputs = keepsOutputs ? outputs[0].floats : nil
+    arguments.outputs = keepsOutputs ? outputs[0].mutableFloats : nil
     arguments.last = pair(states[0], states.count > 1 ? states[1] : nil)
     arguments.previous = saved.first
     arguments.gates = saved.count > 1 ? saved[1] : nil
@@ -62,20 +61,20 @@ extension RecurrentGradient {
   func kernel(_ inputs: [Buffer], _ outputs: [Buffer], _ scratch: UnsafeMutableRawPointer?) -> BoundKernel? {
     guard inputs[0].dtype == .float32, let scratch else { return nil }
     let inputs = named(inputs)
-    let gradients = inputs.gradients.map { $0.map { UnsafePointer($0.floats) } }
+    let gradients = inputs.gradients.map { $0.map { $0.floats } }
     let states = options.cell.stateCount
     var arguments = ck_recurrent_gradient()
     arguments.g_outputs = gradients[0]
     arguments.g_last = pair(gradients[1], states > 1 ? gradients[2] : nil)
-    arguments.previous = UnsafePointer(inputs.previous.floats)
-    arguments.gates = UnsafePointer(inputs.gates.floats)
-    arguments.extra = inputs.extra.map { UnsafePointer($0.floats) }
-    arguments.initial_cell = inputs.initialCell.map { UnsafePointer($0.floats) }
-    arguments.kernel = UnsafePointer(inputs.kernel.floats)
+    arguments.previous = inputs.previous.floats
+    arguments.gates = inputs.gates.floats
+    arguments.extra = inputs.extra.map { $0.floats }
+    arguments.initial_cell = inputs.initialCell.map { $0.floats }
+    arguments.kernel = inputs.kernel.floats
     arguments.mask = inputs.mask?.flags
-    arguments.projected = outputs[0].floats
-    arguments.states = pair(outputs[1].floats, states > 1 ? outputs[2].floats : nil)
-    arguments.product = outputs.count > 1 + states ? outputs[1 + states].floats : nil
+    arguments.projected = outputs[0].mutableFloats
+    arguments.states = pair(outputs[1].mutableFloats, states > 1 ? outputs[2].mutableFloats : nil)
+    arguments.product = outputs.count > 1 + states ? outputs[1 + states].mutableFloats : nil
     arguments.batch = Int64(inputs.gates.shape[0])
     arguments.time = Int64(inputs.gates.shape[1])
     arguments.units = Int64(inputs.kernel.shape[0])

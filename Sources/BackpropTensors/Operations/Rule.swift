@@ -86,6 +86,10 @@ package struct Buffer: @unchecked Sendable {
   package var dtype: DType { type.dtype }
   package var count: Int { type.shape.elementCount }
 
+  /// As the kernels in C take float32 elements: to read, and to write.
+  package var floats: UnsafePointer<Float> { UnsafePointer(mutableFloats) }
+  package var mutableFloats: UnsafeMutablePointer<Float> { bytes.assumingMemoryBound(to: Float.self) }
+
   package func elements<Element>(as _: Element.Type) -> UnsafeMutableBufferPointer<Element> {
     UnsafeMutableBufferPointer(start: bytes.assumingMemoryBound(to: Element.self), count: count)
   }

@@ -275,6 +275,27 @@ void ck_convolution_run(void *context);
 /// For so many elements of the kernel for each output.
 int64_t ck_convolution_scratch_bytes(int64_t elements);
 
+// MARK: Convolutions of 3 × 3
+
+/// The most channels, and what channels and outputs are multiples of.
+#define CK_WINOGRAD_CHANNELS 128
+#define CK_WINOGRAD_MULTIPLE 16
+
+/// dst [batch, out_height, out_width, outputs] = activation(src [batch, height, width, channels] * weights + bias), float32,
+/// with a stride of 1. What lies outside src is 0.
+typedef struct {
+  const float *src, *bias;  // bias may be NULL
+  const float *weights;     // [3, 3, channels, outputs]; where `turned` [3, 3, outputs, channels], its cells in reverse
+  float *dst;
+  float *transformed;  // the kernel as it is multiplied: 16 · channels · outputs elements, aligned to 64
+  int64_t batch, height, width, channels, outputs, out_height, out_width, pad_top, pad_left;
+  bool relu, turned;
+  bool prepared;  // `ck_winograd_prepare` has run since the weights changed
+} ck_winograd;
+void ck_winograd_run(void *context);
+/// Weights to `transformed`.
+void ck_winograd_prepare(void *context);
+
 // MARK: Pooling
 
 /// Windows over three axes of channels-last arrays: [batch, in…, channels] to [batch, out…, channels]. Fewer axes: 1s in
