@@ -7,8 +7,6 @@
 
 /// Multiply-adds of a piece of work: about a microsecond.
 #define CK_CONVOLUTION_PIECE (1 << 16)
-/// Elements of a band's images with their border, which lie on the stack: 128 kB.
-#define CK_CONVOLUTION_BORDER (1 << 15)
 
 typedef struct {
   const ck_convolution *convolution;

@@ -35,10 +35,10 @@ struct FewChannelsConvolution {
     (arguments.kernel_height, arguments.kernel_width) = two(size)
     (arguments.stride_y, arguments.stride_x) = two(options.strides)
     (arguments.out_height, arguments.out_width) = two(results)
-    // Rows are shared between threads, and those of one result are kept with their border on the stack
-    // (CK_CONVOLUTION_BORDER): long signals aren't for this.
+    // Rows are shared between threads, and those of one result are kept with their border on the stack: long signals
+    // aren't for this.
     guard arguments.batch * arguments.out_height >= 8,
-      arguments.kernel_height * arguments.padded_width * arguments.channels <= 1 << 15
+      arguments.kernel_height * arguments.padded_width * arguments.channels <= CK_CONVOLUTION_BORDER
     else { return nil }
     arguments.outputs = Int64(kernel.shape[-1])
     arguments.relu = options.relu

@@ -259,6 +259,9 @@ void ck_arg_extreme_run(void *context);
 
 // MARK: Convolutions of a few channels
 
+/// Elements of a band's images with their border, which lie on the stack: 128 kB. The rows of one result must fit.
+#define CK_CONVOLUTION_BORDER (1 << 15)
+
 /// dst [batch, out_height, out_width, outputs] = activation(src [batch, height, width, channels] * weights [kernel_height,
 /// kernel_width, channels, outputs] + bias), float32.
 typedef struct {
