@@ -103,6 +103,11 @@ struct IDXTests {
       [0, 0, 14, 3] + [UInt8](repeating: 255, count: 12),
       "x: offset 4: expected dimensions that fit in memory, found [4294967295, 4294967295, 4294967295] float64"
     ),
+    // Together with the header alone more than can be counted.
+    (
+      [0, 0, 11, 2, 0x80, 0, 0, 1, 0x7f, 0xff, 0xff, 0xff],
+      "x: offset 4: expected dimensions that fit in memory, found [2147483649, 2147483647] int16"
+    ),
     (
       [0, 0, 8, 4] + [UInt8](repeating: 255, count: 12) + [0, 0, 0, 0],
       "x: offset 4: expected dimensions that fit in memory, found [4294967295, 4294967295, 4294967295, 0] uint8"

@@ -61,13 +61,13 @@ struct IDXHeader: Equatable {
     self.element = element
     self.dimensions = dimensions
 
-    // A dimension of 0 makes the array empty, but the others must still have a product.
+    // A dimension of 0 makes the array empty, but the others must still have a product, and room for the header before.
     var nonzero = element.size
     var overflow = false
     for dimension in dimensions where !overflow && dimension != 0 {
       (nonzero, overflow) = nonzero.multipliedReportingOverflow(by: dimension)
     }
-    guard !overflow else {
+    guard !overflow, nonzero <= Int.max - 4 - words.count else {
       throw fail(at: 4, expected: "dimensions that fit in memory", found: "\(dimensions) \(element)")
     }
     payloadSize = dimensions.contains(0) ? 0 : nonzero
