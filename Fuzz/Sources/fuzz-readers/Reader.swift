@@ -125,9 +125,10 @@ enum Reader: String, CaseIterable {
     let room = try room.get()
     func model(_ bytes: [UInt8]) throws -> Model {
       var reader = KerasModelReader(file: "input")
-      let model = try reader.model(config: bytes, legacy: room, seed: 0) { _ in }
-      guard case .object(let fields) = try JSONParser.parse(bytes, name: "input"),
-        case .object(let config)? = fields["compile_config"], !config.isEmpty
+      let value = try JSONParser.parse(bytes, name: "input")
+      let model = try reader.model(config: value, legacy: room, seed: 0) { _ in }
+      guard case .object(let fields) = value, case .object(let config)? = fields["compile_config"],
+        !config.isEmpty
       else { return model }
       try reader.compile(model, config, KerasWeightReader(file: room))
       return model

@@ -45,18 +45,26 @@ struct JSONParser {
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "-")?, (UInt8(ascii: "0")...UInt8(ascii: "9"))?: return try number()
     default:
-      let words: [(String, ConfigValue)] = [
-        ("null", .null), ("true", .bool(true)), ("false", .bool(false)), ("NaN", .number(.nan)),
-        ("Infinity", .number(.infinity)),
-      ]
-      for (word, value) in words where take(word) { return value }
+      for (word, value) in Self.words where take(word: word) { return value }
       throw failure("a JSON value")
     }
   }
 
-  private mutating func take(_ word: String) -> Bool {
-    guard bytes[position...].starts(with: word.utf8) else { return false }
-    position += word.utf8.count
+  private static let words: [(StaticString, ConfigValue)] = [
+    ("null", .null), ("true", .bool(true)), ("false", .bool(false)), ("NaN", .number(.nan)),
+    ("Infinity", .number(.infinity)),
+  ]
+
+  private mutating func take(word: StaticString) -> Bool {
+    let count = word.utf8CodeUnitCount
+    let isNext = word.withUTF8Buffer { bytes[position...].prefix(count).elementsEqual($0) }
+    if isNext { position += count }
+    return isNext
+  }
+
+  private mutating func take(_ character: Unicode.Scalar) -> Bool {
+    guard next == UInt8(ascii: character) else { return false }
+    position += 1
     return true
   }
 
@@ -93,7 +101,7 @@ struct JSONParser {
 
   private mutating func number() throws -> ConfigValue {
     let start = position
-    if take("-"), take("Infinity") { return .number(-.infinity) }
+    if take("-"), take(word: "Infinity") { return .number(-.infinity) }
     var isInteger = true
     while let byte = next {
       switch byte {
@@ -118,18 +126,26 @@ struct JSONParser {
   private mutating func string() throws -> String {
     let start = position
     position += 1
+    // What stands before the last escaped character; nearly no text has one, and is read where it lies.
     var text: [UInt8] = []
+    var rest = position
     while let byte = next {
-      position += 1
       switch byte {
       case UInt8(ascii: "\""):
-        guard let valid = String(validating: text, as: UTF8.self) else {
-          throw failure("text in UTF-8", at: start)
-        }
-        return valid
-      case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
-      case 0..<0x20: throw failure("no control characters in text", at: position - 1)
-      default: text.append(byte)
+        let end = bytes[rest..<position]
+        let whole =
+          text.isEmpty
+          ? String(validating: end, as: UTF8.self) : String(validating: text + end, as: UTF8.self)
+        guard let whole else { throw failure("text in UTF-8", at: start) }
+        position += 1
+        return whole
+      case UInt8(ascii: "\\"):
+        text += bytes[rest..<position]
+        position += 1
+        text += String(try escape()).utf8
+        rest = position
+      case 0..<0x20: throw failure("no control characters in text")
+      default: position += 1
       }
     }
     throw failure("'\"' at the end of a text", at: start)

@@ -36,10 +36,9 @@ struct KerasModelReader {
 
   /// A model whose configuration is an attribute of an HDF5 file, with its weights elsewhere than in `.keras` files.
   mutating func model(
-    config: [UInt8], legacy reader: HDF5Reader, seed: Int, read: (Model) throws -> Void
+    config: ConfigValue, legacy reader: HDF5Reader, seed: Int, read: (Model) throws -> Void
   ) throws -> Model {
-    let name = "\(file): \(LegacyKerasFile.config)"
-    let top = try KerasConfigObject(try JSONParser.parse(config, name: name), at: "model", file: name)
+    let top = try KerasConfigObject(config, at: "model", file: "\(file): \(LegacyKerasFile.config)")
     return try build(top, reader, seed: seed, read: read)
   }
 

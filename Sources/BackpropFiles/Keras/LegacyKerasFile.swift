@@ -21,8 +21,9 @@ struct LegacyKerasFile {
         "", expected: "the attribute '\(Self.config)' of a whole model", found: "none",
         advice: "weights alone are read by loadWeights(_:) of a model that is built")
     }
+    let config = try JSONParser.parse(Array(text.utf8), name: "\(file.region.name): \(Self.config)")
     var reader = KerasModelReader(file: file.region.name)
-    let model = try reader.model(config: Array(text.utf8), legacy: file, seed: seed) { try read(into: $0) }
+    let model = try reader.model(config: config, legacy: file, seed: seed) { try read(into: $0) }
     try compile(model, &reader)
     return (model, reader.warnings)
   }

@@ -43,9 +43,13 @@ extension ModelError {
 
 /// The name nearest to one that nobody has, where one is near enough to have been meant.
 package func nearestName(to name: String, among names: [String]) -> String? {
-  let nearest = names.map { ($0, editDistance($0.lowercased(), name.lowercased())) }.min { $0.1 < $1.1 }
-  guard let nearest, nearest.1 <= max(2, name.count / 3) else { return nil }
-  return nearest.0
+  let (length, wanted) = (name.count, name.lowercased())
+  let most = max(2, length / 3)
+  // Lengths that differ by more need more insertions than that.
+  let near = names.lazy.filter { abs($0.count - length) <= most }
+    .map { ($0, editDistance($0.lowercased(), wanted)) }.min { $0.1 < $1.1 }
+  guard let near, near.1 <= most else { return nil }
+  return near.0
 }
 
 /// The fewest insertions, deletions, replacements and exchanges of neighbours that make one string the other.
