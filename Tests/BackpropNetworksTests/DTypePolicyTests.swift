@@ -40,6 +40,17 @@ import Testing
     #expect(Identity()(numbers).dtype == .int32)
   }
 
+  @Test("a layer of float64 joins a functional model of float32, its initial state too")
+  func functional() throws {
+    let (sequence, state) = (Input([4, 3]), Input([2]))
+    let layer = SimpleRNN(2, dtype: .float64)
+    let model = try Model(inputs: [sequence, state], outputs: [layer.outputs(of: [sequence, state])[0]])
+    let inputs = [Tensor.ones([5, 4, 3]), Tensor.ones([5, 2])]
+    let result = try model.predict(inputs)[0]
+    #expect(result.dtype == .float64)
+    #expect(result.doubles == layer(inputs, .inference)[0].doubles)
+  }
+
   @Test("the default makes whole models of float64")
   func wholeModels() throws {
     try DTypePolicy.withDefault(.float64) {

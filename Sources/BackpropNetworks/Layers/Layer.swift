@@ -404,10 +404,13 @@ open class Layer: @unchecked Sendable {
     for (layer, name) in zip(layers, uniqueNames(layers)) { layer.adopt(name: name, parent: path) }
   }
 
+  /// Inputs as this layer computes with them.
+  func cast(_ inputs: [Tensor]) -> [Tensor] { castsInputs ? inputs.map(dtypePolicy.cast) : inputs }
+
   /// The results for several inputs; builds the layer first where that wasn't done.
   public final func callAsFunction(_ inputs: [Tensor], _ context: CallContext = .inference) -> [Tensor] {
     do { try prepare(inputs.map(\.shape), random: context.random) } catch { programmerError("\(error)") }
-    var inputs = castsInputs ? inputs.map(dtypePolicy.cast) : inputs
+    var inputs = cast(inputs)
     let inner = context.entering(&inputs)
     func computed() -> [Tensor] { withProducts(in: dtypePolicy.products) { call(inputs, inner) } }
     var results = OperationWatch.active?.inside(path, computed) ?? computed()

@@ -78,7 +78,7 @@ extension Layer {
     var context = CallContext()
     context.options = options
     return VariableScopes.outside {
-      Tracer.record { tracer in call(inputs.map(tracer.input), context).map(\.type) }
+      Tracer.record { tracer in call(cast(inputs.map(tracer.input)), context).map(\.type) }
     }
   }
 
