@@ -51,6 +51,18 @@ import Testing
     #expect(result.doubles == layer(inputs, .inference)[0].doubles)
   }
 
+  @Test("cells of other dtypes than their layer's", arguments: [true, false])
+  func cells(isStacked: Bool) throws {
+    let cells = [LSTMCell(2, dtype: .float64), LSTMCell(2), LSTMCell(2, dtype: .float64)]
+    let layer = isStacked ? RNN(cells) : RNN(cells[0])
+    let model = Sequential {
+      Input([4, 3])
+      layer
+    }
+    let result = try model.predict(Tensor.ones([5, 4, 3]))
+    #expect(result.shape == [5, 2] && result.dtype == .float64)
+  }
+
   @Test("the default makes whole models of float64")
   func wholeModels() throws {
     try DTypePolicy.withDefault(.float64) {

@@ -53,6 +53,9 @@ open class RNNCell: Layer, @unchecked Sendable {
     return ([step] + stateShapes(for: step)).map { TensorType($0, .float32) }
   }
 
+  /// States as the cell computes with them: its dtype needn't be the layer's.
+  func cast(states: [Tensor]) -> [Tensor] { states.map(dtypePolicy.cast) }
+
   /// How many axes a step's input has, batch included; nil: any.
   var stepRank: Int? { nil }
 

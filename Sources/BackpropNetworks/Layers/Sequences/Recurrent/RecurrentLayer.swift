@@ -129,7 +129,8 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     let shapes = cell.stateShapes(for: step(of: sequence.shape))
     let carried = recurrence.stateful ? carriedStates(shapes, batch: sequence.shape[0]) : []
     var states = Array(inputs.dropFirst())
-    if states.isEmpty { states = carried.map { $0.value.cast(to: computeDType) } }
+    if states.isEmpty { states = carried.map(\.value) }
+    states = cell.cast(states: states)
     // As Keras: a mask that came with the sequence is left out beside an initial state, one that was given is not.
     let mask = inputs.count == 1 || context.isMaskGiven ? sequence.mask : nil
     let (output, after) =
@@ -152,7 +153,7 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     guard let cell = cell as? KernelCell, let operation = cell.operation, masks.states.isEmpty,
       !Self.composesSteps
     else { return nil }
-    let projected = cell.projected(sequence, masks.inputs.map { $0.expanded(axis: 1) })
+    let projected = cell.projected(cell.dtypePolicy.cast(sequence), masks.inputs.map { $0.expanded(axis: 1) })
     let mask = mask?.cast(to: .bool)
     let result = projected.recurrence(
       operation, recurrentKernel: cell.recurrentKernel.value, recurrentBias: cell.recurrentBias,
@@ -178,7 +179,8 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     let loop = RecurrentLoop(
       program: cell.program(masks, context), goBackwards: recurrence.goBackwards,
       zeroOutputForMask: recurrence.zeroOutputForMask)
-    let start = states.isEmpty ? shapes.map { Tensor.zeros($0, dtype: computeDType) } : states
+    let start =
+      states.isEmpty ? cell.cast(states: shapes.map { Tensor.zeros($0, dtype: computeDType) }) : states
     let result = loop(sequence, start, mask: mask, allOutputs: recurrence.returnSequences)
     let output = recurrence.returnSequences ? Tensor.stack(result.outputs, axis: 1) : result.last
     return (output, result.states)

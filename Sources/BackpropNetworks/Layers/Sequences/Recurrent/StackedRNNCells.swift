@@ -65,6 +65,14 @@ public final class StackedRNNCells: RNNCell, ConfigurableLayer, @unchecked Senda
     try super.check(inputs)
   }
 
+  override func cast(states: [Tensor]) -> [Tensor] {
+    var rest = states[...]
+    return cells.flatMap { cell in
+      defer { rest = rest.dropFirst(cell.stateCount) }
+      return cell.cast(states: Array(rest.prefix(cell.stateCount)))
+    }
+  }
+
   override func drawMasks(for step: Shape, _ context: CallContext) -> CellMasks {
     CellMasks(cells: zip(cells, stepShapes(step)).map { $0.drawMasks(for: $1, context) })
   }
@@ -92,7 +100,7 @@ public final class StackedRNNCells: RNNCell, ConfigurableLayer, @unchecked Senda
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
     let program = program(drawMasks(for: inputs[0].shape, context), context)
     let first = program.project(inputs[0].expanded(axis: 1)).squeezed(axes: [1])
-    let (output, states) = program.step(first, Array(inputs.dropFirst()))
+    let (output, states) = program.step(first, cast(states: Array(inputs.dropFirst())))
     return [output] + states
   }
 }
