@@ -43,6 +43,7 @@ enum Reader: String, CaseIterable {
     case .safetensors:
       let reader = try SafetensorsReader(region)
       let tensors = try reader.entries.mapValues { try reader.tensor($0) }
+      reader.demandSound(bytes.count)
       for (name, tensor) in tensors { tensor.demandSound(name, atMost: bytes.count) }
       let written = Safetensors.pieces(tensors, reader.metadata).bytes
       let again = try! SafetensorsReader(ByteRegion(written, name: "written"))
@@ -51,6 +52,8 @@ enum Reader: String, CaseIterable {
     case .npy:
       let tensor = try NPY.decode(region)
       tensor.demandSound("the array", atMost: bytes.count)
+      let end = try! NPYHeader(region).end + tensor.type.byteCount
+      demand(end == bytes.count, "\(tensor.type) ends at \(end) of \(bytes.count) bytes")
       let written = try! NPY.pieces(tensor, name: "written").bytes
       demandSame(["": tensor], ["": try! NPY.decode(ByteRegion(written, name: "written"))])
     case .npz:

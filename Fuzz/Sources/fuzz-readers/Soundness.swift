@@ -59,6 +59,19 @@ extension HDF5Reader {
   }
 }
 
+extension SafetensorsReader {
+  /// Tensors lie side by side, up to the end.
+  func demandSound(_ count: Int) {
+    var end = 0
+    for entry in entries.values.sorted(by: { ($0.offset, $0.type.byteCount) < ($1.offset, $1.type.byteCount) }
+    ) {
+      demand(entry.offset >= end, "\(entry.name) begins at \(entry.offset), before \(end)")
+      end = entry.offset + entry.type.byteCount
+    }
+    demand(end <= count, "tensors end at \(end) of \(count) bytes")
+  }
+}
+
 extension Model {
   /// - Parameter most: bytes that its weights may take.
   func demandSound(atMost most: Int) {
