@@ -3,7 +3,7 @@ import Foundation
 private func variable(_ name: String) -> String { ProcessInfo.processInfo.environment[name] ?? "" }
 
 /// Which one: `FUZZ_READER`.
-private let reader: Reader = {
+let reader: Reader = {
   let name = variable("FUZZ_READER")
   guard let reader = Reader(rawValue: name) else {
     FileHandle.standardError.write(
@@ -17,12 +17,21 @@ private let reader: Reader = {
 private nonisolated(unsafe) var slowest = 0
 
 /// What libFuzzer calls first. `FUZZ_PRINT=readers` prints the readers' names, `FUZZ_PRINT=dictionary` the words for the
-/// chosen one.
+/// chosen one, `FUZZ_PRINT=seeds` inputs of a line to begin with, from the folder `FUZZ_FIXTURES`.
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(_ count: UnsafeMutableRawPointer?, _ arguments: UnsafeMutableRawPointer?) -> CInt {
   switch variable("FUZZ_PRINT") {
   case "readers": print(Reader.allCases.map(\.rawValue).joined(separator: "\n"))
   case "dictionary": print(reader.dictionary, terminator: "")
+  case "seeds":
+    do {
+      for seed in try reader.seeds(in: variable("FUZZ_FIXTURES")) {
+        print(String(decoding: seed, as: UTF8.self))
+      }
+    } catch {
+      FileHandle.standardError.write(Data("\(error)\n".utf8))
+      exit(1)
+    }
   default:
     // libFuzzer tells whole seconds only, of the clock on the wall.
     atexit {

@@ -30,6 +30,8 @@ open class Layer: @unchecked Sendable {
     var checkedInputs: Set<[Shape]> = []
     /// The inputs that it was first prepared for.
     var firstInputs: [Shape]?
+    /// Of a weight, which is made where nothing is thrown.
+    var refusal: ModelError?
   }
 
   private let state: Mutex<State>
@@ -163,6 +165,11 @@ open class Layer: @unchecked Sendable {
     constraint: Constraint? = nil, trainable: Bool = true, dtype: DType? = nil,
     adjusting: (@Sendable (Tensor) -> Tensor)? = nil
   ) -> Weight {
+    if dtype == nil, !self.dtype.isFloatingPoint {
+      let refusal = ModelError(
+        .argument, at: path, "needs a floating-point dtype for its weight '\(name)', got \(self.dtype)")
+      state.withLock { $0.refusal = refusal }
+    }
     let random = state.withLock { $0.random } ?? CallContext.inference.random
     // A weight made while a graph is recorded is a weight, not a part of the graph.
     let value = VariableScopes.outside {
@@ -367,11 +374,13 @@ open class Layer: @unchecked Sendable {
     if self is any ConfigurableLayer, inputs.contains([]) {
       throw ModelError(.shape, at: path, "expected inputs with an axis for the batch, got shape []")
     }
+    try checkCount(inputs.count)
     if !isBuilt {
       if let random { state.withLock { $0.random = random } }
       nameSublayers()
       try checkConfiguration()
       try build(inputs)
+      if let refusal = state.withLock({ $0.refusal }) { throw refusal }
       try WeightBudget.current?.check()
       nameSublayers()
       if !trainable { trainable = false }
@@ -385,6 +394,12 @@ open class Layer: @unchecked Sendable {
     }
   }
 
+  private func checkCount(_ count: Int) throws {
+    guard self is any ConfigurableLayer, !inputCounts.contains(count) else { return }
+    let expected = inputCounts.upperBound == 1 ? "one input" : "\(inputCounts.lowerBound) inputs"
+    throw ModelError(.shape, at: path, "expected \(expected), got \(count)")
+  }
+
   /// The shapes it was first prepared for; nil before.
   package var preparedInputs: [Shape]? { state.withLock { $0.firstInputs } }
 
@@ -392,10 +407,28 @@ open class Layer: @unchecked Sendable {
   private func checkConfiguration() throws {
     guard let layer = self as? any ConfigurableLayer else { return }
     for field in configurationFields(layer.configuration) {
+      try checkSizes(field)
       guard let form = field.value as? any KerasForm else { continue }
       do { _ = try form.resolved() } catch let error as ModelError {
         throw ModelError(error.kind, at: path, error.message)
       }
+    }
+  }
+
+  /// Products of sizes, strides and the like must fit where they are computed.
+  private func checkSizes(_ field: (label: String, value: Any)) throws {
+    // Whole numbers that count nothing.
+    guard !["seed", "vocabulary", "maskToken", "oovToken"].contains(field.label) else { return }
+    let numbers: [Int] =
+      switch field.value {
+      case let number as Int: [number]
+      case let numbers as [Int]: numbers
+      case let numbers as OneOrMany<Int>: numbers.values
+      default: []
+      }
+    let most = 1 << 30
+    if let number = numbers.first(where: { !(-most...most).contains($0) }) {
+      throw ModelError(.argument, at: path, "\(field.label) may be at most \(most), got \(number)")
     }
   }
 

@@ -140,10 +140,6 @@ extension Layer {
       return LayerCall(self, inputs, takesList: takesList, outputs: [], others: nil, failure: failure)
     }
     do {
-      if self is any ConfigurableLayer || self is Functional, !inputCounts.contains(inputs.count) {
-        let expected = inputCounts.upperBound == 1 ? "one input" : "\(inputCounts.lowerBound) inputs"
-        throw ModelError(.shape, at: path, "expected \(expected), got \(inputs.count)")
-      }
       if let unknown = options.subtracting(callOptions).first {
         throw ModelError(.argument, at: path, "a call takes no \(unknown.rawValue)")
       }

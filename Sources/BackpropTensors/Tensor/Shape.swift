@@ -27,7 +27,10 @@ public struct Shape: Hashable, Sendable, Codable {
   /// The product of the sizes; 1 for a scalar.
   public var elementCount: Int {
     var count = 1
-    for dimension in dimensions { count *= dimension }
+    for dimension in dimensions {
+      let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+      count = overflow ? .max : product
+    }
     return count
   }
 
@@ -112,7 +115,10 @@ public struct TensorType: Hashable, Sendable, CustomStringConvertible {
     self.dtype = dtype
   }
 
-  package var byteCount: Int { shape.elementCount * dtype.byteCount }
+  package var byteCount: Int {
+    let (size, overflow) = shape.elementCount.multipliedReportingOverflow(by: dtype.byteCount)
+    return overflow ? .max : size
+  }
 
   public var description: String { "\(dtype)\(shape)" }
 }

@@ -120,8 +120,9 @@ extension Tensor {
   /// For each element how many of `sorted` (a vector that rises) aren't above it: a search by halves, as int32.
   func countNotAbove(sorted: Tensor) -> Tensor {
     let size = sorted.count
-    var found = Tensor.zeros(shape, dtype: .int32)
-    guard size > 0 else { return found }
+    guard size > 0 else { return Tensor.zeros(shape, dtype: .int32) }
+    // One number until the first comparison.
+    var found = Tensor(Int32(0))
     var step = 1
     while step * 2 <= size { step *= 2 }
     while step > 0 {

@@ -60,10 +60,13 @@ struct TokenTable<Value: Token>: Sendable {
   init(_ vocabulary: [Value], _ options: Options, idfWeights: [Double]?, path: String) throws {
     self.options = options
     var tokens = vocabulary
-    var special: [Value?] = options.hasMaskNumber ? [options.mask] : []
-    special += [Value?](repeating: options.oov, count: options.oovCount)
-    if !special.isEmpty, vocabulary.prefix(special.count).map({ $0 as Value? }) == special {
-      tokens.removeFirst(special.count)
+    // As many as a file says, whatever it holds.
+    if options.start > 0, options.start <= vocabulary.count {
+      let special: [Value?] =
+        (options.hasMaskNumber ? [options.mask] : []) + Array(repeating: options.oov, count: options.oovCount)
+      if vocabulary.prefix(special.count).map({ $0 as Value? }) == special {
+        tokens.removeFirst(special.count)
+      }
     }
     var numbers: [Value: Int] = [:]
     for (position, token) in tokens.enumerated() {

@@ -67,6 +67,11 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
       ("num_mel_bins", c.numMelBins), ("sampling_rate", c.samplingRate),
     ]
     for (name, size) in sizes where size < 1 { throw refuse("'\(name)' must be positive, got \(size)") }
+    // The transform is a matrix of half as many columns as rows, the bands another.
+    for (name, size, most) in [("fft_length", c.fftLength, 8192), ("num_mel_bins", c.numMelBins, 4096)]
+    where size > most {
+      throw refuse("'\(name)' may be \(most) at most, got \(size)")
+    }
     if sequenceLength > c.fftLength {
       throw refuse("'sequence_length' may be \(c.fftLength) at most, the fft_length, got \(sequenceLength)")
     }
@@ -86,6 +91,14 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
       throw ModelError(
         .shape, at: path,
         "expected signals of at least \(least) steps, to mirror half a frame, got \(inputs[0])")
+    }
+    // Where each frame's steps are is a table.
+    let frames = inputs[0][-1] / configuration.sequenceStride + 1
+    if frames > (1 << 24) / configuration.fftLength {
+      throw ModelError(
+        .shape, at: path,
+        "\(frames) frames of \(configuration.fftLength) steps are too many for one call; cut the signal of \(inputs[0])"
+      )
     }
   }
 

@@ -108,6 +108,14 @@ public final class STFTSpectrogram: Layer, ConfigurableLayer, @unchecked Sendabl
         "the signal's \(inputs[0][1]) steps are fewer than a frame's \(configuration.frameLength): \(inputs[0])"
       )
     }
+    // Where each frame's steps are is a table.
+    let frames = inputs[0][1] / step + 1
+    if frames > (1 << 24) / configuration.frameLength {
+      throw ModelError(
+        .shape, at: path,
+        "\(frames) frames of \(configuration.frameLength) steps are too many for one call; cut the signal of \(inputs[0])"
+      )
+    }
   }
 
   /// [batch, channels, frames, frame length]

@@ -52,6 +52,9 @@ public final class CutMix: RandomImageLayer, ConfigurableLayer, @unchecked Senda
   }
 
   /// Images, or images and the labels that go with them, one row each: labels are mixed as their images are.
+  /// Images, and their labels.
+  public override var inputCounts: ClosedRange<Int> { 1...2 }
+
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
     guard inputs.count == 2, context.isTraining, inputs[0].rank == 4 else {
       return [call(inputs[0], context)] + inputs.dropFirst()

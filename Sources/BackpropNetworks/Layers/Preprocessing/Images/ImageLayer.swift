@@ -13,6 +13,15 @@ enum Images {
         .shape, at: path,
         "expected images of [batch, height, width, channels] or [height, width, channels], got \(shape)")
     }
+    try checkSize(shape[-3], shape[-2], path: path)
+  }
+
+  /// Tables are made of each row and column: as many as JPEG's sizes say at most.
+  static func checkSize(_ height: Int, _ width: Int, path: String) throws {
+    guard max(height, width) <= 65_535 else {
+      throw ModelError(
+        .argument, at: path, "images have at most 65535 rows and columns, got \(height) × \(width)")
+    }
   }
 
   /// The same images as a batch of `body`'s results.

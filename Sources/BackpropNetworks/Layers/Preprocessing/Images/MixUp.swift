@@ -47,6 +47,9 @@ public final class MixUp: RandomImageLayer, ConfigurableLayer, @unchecked Sendab
   }
 
   /// Images, or images and the labels that go with them, one row each: labels are mixed as their images are.
+  /// Images, and their labels.
+  public override var inputCounts: ClosedRange<Int> { 1...2 }
+
   public override func call(_ inputs: [Tensor], _ context: CallContext) -> [Tensor] {
     guard inputs.count == 2, context.isTraining, inputs[0].rank == 4 else {
       return [call(inputs[0], context)] + inputs.dropFirst()

@@ -32,6 +32,7 @@ public final class RandomCrop: RandomImageLayer, ConfigurableLayer, @unchecked S
         .argument, at: path,
         "the size must be positive, got \(configuration.height) × \(configuration.width)")
     }
+    try Images.checkSize(configuration.height, configuration.width, path: path)
   }
 
   private func isLarger(_ shape: Shape) -> Bool {

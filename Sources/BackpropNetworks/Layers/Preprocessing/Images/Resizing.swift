@@ -44,6 +44,7 @@ public final class Resizing: Layer, ConfigurableLayer, @unchecked Sendable {
     func refuse(_ message: String) -> ModelError { ModelError(.argument, at: path, message) }
     let (height, width) = (configuration.height, configuration.width)
     if height < 1 || width < 1 { throw refuse("the new size must be positive, got \(height) × \(width)") }
+    try Images.checkSize(height, width, path: path)
     // Keras' layer doesn't know TensorFlow's other two, which folders of images do.
     let methods = Resampling.Method.allCases.filter { $0 != .gaussian && $0 != .mitchellcubic }
     if !methods.contains(where: { $0.rawValue == configuration.interpolation }) {
@@ -153,6 +154,7 @@ public final class CenterCrop: Layer, ConfigurableLayer, @unchecked Sendable {
         .argument, at: path,
         "the size must be positive, got \(configuration.height) × \(configuration.width)")
     }
+    try Images.checkSize(configuration.height, configuration.width, path: path)
   }
 
   public override func build(_ input: Shape) throws { try checkOptions() }

@@ -163,6 +163,16 @@ public final class Bidirectional: Layer, ConfigurableLayer, @unchecked Sendable 
     let (forward, backward) = halves(inputs)
     try forwardLayer.prepare(forward)
     try backwardLayer.prepare(backward)
+    guard let merge = configuration.mergeMode else { return }
+    // What is merged must be alike, but for the features that are put side by side.
+    let results = [forwardLayer.outputShapes(forward)[0], backwardLayer.outputShapes(backward)[0]]
+    let alike = results.map { merge == .concatenate ? Shape($0.dimensions.dropLast()) : $0 }
+    guard alike[0] == alike[1] else {
+      throw ModelError(
+        .shape, at: path,
+        "mergeMode '\(merge.rawValue)' needs outputs of one shape, got \(results[0]) forwards and \(results[1]) backwards"
+      )
+    }
   }
 
   public override var inputCounts: ClosedRange<Int> {

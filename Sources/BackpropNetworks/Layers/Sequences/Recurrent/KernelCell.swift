@@ -120,7 +120,7 @@ public class KernelCell: RNNCell, @unchecked Sendable {
 
   override func program(_ masks: CellMasks, _ context: CallContext) -> CellProgram {
     CellProgram { sequence in
-      self.projected(self.dtypePolicy.cast(sequence), masks.inputs.map { $0.expanded(axis: 1) })
+      self.projected(sequence.cast(to: self.computeDType), masks.inputs.map { $0.expanded(axis: 1) })
     } step: { input, states in
       self.step(input, states, masks)
     }

@@ -54,7 +54,7 @@ open class RNNCell: Layer, @unchecked Sendable {
   }
 
   /// States as the cell computes with them: its dtype needn't be the layer's.
-  func cast(states: [Tensor]) -> [Tensor] { states.map(dtypePolicy.cast) }
+  func cast(states: [Tensor]) -> [Tensor] { states.map { $0.cast(to: computeDType) } }
 
   /// How many axes a step's input has, batch included; nil: any.
   var stepRank: Int? { nil }

@@ -41,6 +41,12 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     guard input[1] > 0 else {
       throw ModelError(.shape, at: path, "expected sequences of at least one step, got \(input)")
     }
+    // Each step of a cell that the engine has no operation for is recorded by itself.
+    guard (cell as? KernelCell)?.operation != nil || input[1] <= 1 << 14 else {
+      throw ModelError(
+        .shape, at: path,
+        "a \(cell.className) takes sequences of at most \(1 << 14) steps, got \(input); cut them in parts")
+    }
   }
 
   public override func build(_ input: Shape) throws {
@@ -153,7 +159,8 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     guard let cell = cell as? KernelCell, let operation = cell.operation, masks.states.isEmpty,
       !Self.composesSteps
     else { return nil }
-    let projected = cell.projected(cell.dtypePolicy.cast(sequence), masks.inputs.map { $0.expanded(axis: 1) })
+    let projected = cell.projected(
+      sequence.cast(to: cell.computeDType), masks.inputs.map { $0.expanded(axis: 1) })
     let mask = mask?.cast(to: .bool)
     let result = projected.recurrence(
       operation, recurrentKernel: cell.recurrentKernel.value, recurrentBias: cell.recurrentBias,
