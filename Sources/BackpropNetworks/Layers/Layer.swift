@@ -168,7 +168,7 @@ open class Layer: @unchecked Sendable {
     if dtype == nil, !self.dtype.isFloatingPoint {
       let refusal = ModelError(
         .argument, at: path, "needs a floating-point dtype for its weight '\(name)', got \(self.dtype)")
-      state.withLock { $0.refusal = refusal }
+      state.withLock { $0.refusal = $0.refusal ?? refusal }
     }
     let random = state.withLock { $0.random } ?? CallContext.inference.random
     // A weight made while a graph is recorded is a weight, not a part of the graph.
@@ -417,8 +417,8 @@ open class Layer: @unchecked Sendable {
 
   /// Products of sizes, strides and the like must fit where they are computed.
   private func checkSizes(_ field: (label: String, value: Any)) throws {
-    // Whole numbers that count nothing.
-    guard !["seed", "vocabulary", "maskToken", "oovToken"].contains(field.label) else { return }
+    // Whole numbers that count nothing, and what the sizes of samples are checked as.
+    guard !["seed", "vocabulary", "maskToken", "oovToken", "batchShape"].contains(field.label) else { return }
     let numbers: [Int] =
       switch field.value {
       case let number as Int: [number]

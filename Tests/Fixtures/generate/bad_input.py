@@ -55,8 +55,10 @@ def archive(members):
 
 def keras(change=None, weights=True, config=True):
     """A model of one dense layer with its configuration changed."""
-    source = zipfile.ZipFile(FILES.parent.parent.parent / "Fuzz/corpus/keras/dense.keras")
-    members = {n: source.read(n) for n in source.namelist()}
+    # The fuzzer's input is configuration and weights with a zero byte between them.
+    text, h5 = (FILES.parent.parent.parent / "Fuzz/corpus/keras/dense").read_bytes().split(b"\0", 1)
+    metadata = b'{"keras_version": "3.15.1", "date_saved": "2026-11-24@16:34:51"}'
+    members = {"metadata.json": metadata, "config.json": text, "model.weights.h5": h5}
     if change:
         text = members["config.json"].decode()
         if callable(change):
@@ -167,7 +169,7 @@ case("summary", "a.keras", files={"a.keras": keras(lambda text: "[]")})
 case("summary", "a.keras", files={"a.keras": keras(('"units": 1', '"units": 2'))})
 case("summary", "a.keras", files={"a.keras": keras(('"units": 1', '"units": -1'))})
 case("summary", "a.keras", files={"a.keras": keras(('"units": 1', '"units": "one"'))})
-case("summary", "a.keras", files={"a.keras": keras(('"units": 1', '"units": 9000000000000000000'))})
+case("summary", "a.keras", files={"a.keras": keras(('"units": 1', '"units": 1000000000'))})
 case("summary", "a.keras", files={"a.keras": keras(('"activation": "linear"', '"activation": "liner"'))})
 case("summary", "a.keras", files={"a.keras": keras(('"class_name": "Dense"', '"class_name": "Dens"'))})
 case("summary", "a.keras", files={"a.keras": keras(('"use_bias": true', '"use_bias": 7'))})

@@ -41,11 +41,13 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
     guard input[1] > 0 else {
       throw ModelError(.shape, at: path, "expected sequences of at least one step, got \(input)")
     }
-    // Each step of a cell that the engine has no operation for is recorded by itself.
-    guard (cell as? KernelCell)?.operation != nil || input[1] <= 1 << 14 else {
+    // Each step of a cell that the engine has no kernel for is recorded by itself.
+    let hasKernel = (cell as? KernelCell)?.operation != nil && cell.computeDType == .float32
+    guard hasKernel || input[1] <= 1 << 14 else {
       throw ModelError(
         .shape, at: path,
-        "a \(cell.className) takes sequences of at most \(1 << 14) steps, got \(input); cut them in parts")
+        "a \(cell.className) of \(cell.computeDType) takes sequences of at most \(1 << 14) steps, got \(input); cut them in parts"
+      )
     }
   }
 
