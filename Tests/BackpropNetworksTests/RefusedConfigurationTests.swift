@@ -19,10 +19,10 @@ import Testing
       message: "dense: needs a floating-point dtype for its weight 'kernel', got int32"),
     Refusal(
       layer: { Conv2D(1 << 40, kernelSize: 3) }, inputs: [[1, 8, 8, 3]],
-      message: "conv2d: filters may be at most 1073741824, got 1099511627776"),
+      message: "conv2d: filters can't be beyond ±1073741824, got 1099511627776"),
     Refusal(
       layer: { Conv2DTranspose(2, kernelSize: 3, strides: [2, .max]) }, inputs: [[1, 4, 4, 3]],
-      message: "conv2d_transpose: strides may be at most 1073741824, got 9223372036854775807"),
+      message: "conv2d_transpose: strides can't be beyond ±1073741824, got 9223372036854775807"),
     Refusal(
       layer: { Attention() }, inputs: [[1, 4, 3]], message: "attention: expected 2 inputs, got 1"),
     Refusal(

@@ -428,7 +428,7 @@ open class Layer: @unchecked Sendable {
       }
     let most = 1 << 30
     if let number = numbers.first(where: { !(-most...most).contains($0) }) {
-      throw ModelError(.argument, at: path, "\(field.label) may be at most \(most), got \(number)")
+      throw ModelError(.argument, at: path, "\(field.label) can't be beyond ±\(most), got \(number)")
     }
   }
 

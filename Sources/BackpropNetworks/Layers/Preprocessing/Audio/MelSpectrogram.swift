@@ -92,14 +92,9 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
         .shape, at: path,
         "expected signals of at least \(least) steps, to mirror half a frame, got \(inputs[0])")
     }
-    // Where each frame's steps are is a table.
-    let frames = inputs[0][-1] / configuration.sequenceStride + 1
-    if frames > (1 << 24) / configuration.fftLength {
-      throw ModelError(
-        .shape, at: path,
-        "\(frames) frames of \(configuration.fftLength) steps are too many for one call; cut the signal of \(inputs[0])"
-      )
-    }
+    try Frames.check(
+      inputs[0][-1] / configuration.sequenceStride + 1, of: configuration.fftLength, in: inputs[0], path: path
+    )
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
@@ -108,10 +103,10 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
     if x.rank == 1 { return call(x.expanded(axis: 0), context).squeezed(axes: [0]) }
     let (batch, time, half) = (x.shape[0], x.shape[1], c.fftLength / 2)
     let count = (time + 2 * half - c.fftLength) / c.sequenceStride + 1
-    let places = (0..<count).flatMap { frame in
-      (0..<c.fftLength).map { Self.mirrored(frame * c.sequenceStride + $0 - half, time) }
+    let places = Frames.places(count, of: c.fftLength) { frame, step in
+      Self.mirrored(frame * c.sequenceStride + step - half, time)
     }
-    let frames = x.gathered(Tensor(places, shape: [count, c.fftLength]), axis: 1)
+    let frames = x.gathered(places, axis: 1)
     let rows = frames.reshaped(to: [batch * count, c.fftLength])
     let matrices = matrices()
     let (real, imaginary) = (
@@ -129,8 +124,8 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
   }
 
   /// A place beyond the ends of the signal, mirrored at its first or last step.
-  private static func mirrored(_ place: Int, _ count: Int) -> Int32 {
-    Int32(place < 0 ? -place : place >= count ? 2 * (count - 1) - place : place)
+  private static func mirrored(_ place: Int, _ count: Int) -> Int {
+    place < 0 ? -place : place >= count ? 2 * (count - 1) - place : place
   }
 
   /// The Fourier transform with the window in it, two of [frame, frequencies], and [frequencies, bands].

@@ -108,14 +108,7 @@ public final class STFTSpectrogram: Layer, ConfigurableLayer, @unchecked Sendabl
         "the signal's \(inputs[0][1]) steps are fewer than a frame's \(configuration.frameLength): \(inputs[0])"
       )
     }
-    // Where each frame's steps are is a table.
-    let frames = inputs[0][1] / step + 1
-    if frames > (1 << 24) / configuration.frameLength {
-      throw ModelError(
-        .shape, at: path,
-        "\(frames) frames of \(configuration.frameLength) steps are too many for one call; cut the signal of \(inputs[0])"
-      )
-    }
+    try Frames.check(inputs[0][1] / step + 1, of: configuration.frameLength, in: inputs[0], path: path)
   }
 
   /// [batch, channels, frames, frame length]
@@ -129,8 +122,8 @@ public final class STFTSpectrogram: Layer, ConfigurableLayer, @unchecked Sendabl
       signal = signal.padded([(0, 0), (0, 0), (missing / 2, missing - missing / 2)])
     }
     let count = (signal.shape[2] - length) / step + 1
-    let places = (0..<count).flatMap { frame in (0..<length).map { Int32(frame * step + $0) } }
-    return signal.gathered(Tensor(places, shape: [count, length]), axis: 2)
+    let step = step
+    return signal.gathered(Frames.places(count, of: length) { $0 * step + $1 }, axis: 2)
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
