@@ -27,7 +27,10 @@ import Testing
       layer: { Attention() }, inputs: [[1, 4, 3]], message: "attention: expected 2 inputs, got 1"),
     Refusal(
       layer: { Normalization(axis: [-1, 1]) }, inputs: [[2, 4]],
-      message: "normalization: the axes [1, 1] name one of an input of shape [2, 4] twice"),
+      message: "normalization: the axes [-1, 1] name one of an input of shape [2, 4] twice"),
+    Refusal(
+      layer: { Softmax(axis: [2, -1]) }, inputs: [[2, 3, 4]],
+      message: "softmax: the axes [2, -1] name one of an input of shape [2, 3, 4] twice"),
     Refusal(
       layer: { Bidirectional(GRU(6), mergeMode: .sum, backwardLayer: GRU(3, goBackwards: true)) },
       inputs: [[1, 4, 3]],

@@ -27,9 +27,7 @@ public final class Softmax: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func check(_ inputs: [Shape]) throws {
     guard !axes.isEmpty else { throw ModelError(.argument, at: path, "expected an axis, got none") }
-    if let wrong = axes.first(where: { inputs[0].position(of: $0) == nil }) {
-      throw ModelError(.shape, at: path, "there is no axis \(wrong) in an input of shape \(inputs[0])")
-    }
+    _ = try inputs[0].positions(of: axes, path: path)
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {

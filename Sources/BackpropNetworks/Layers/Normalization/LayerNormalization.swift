@@ -97,15 +97,7 @@ struct NormalizedAxes: Sendable {
   /// - Throws: ``ModelError`` for an axis that isn't there.
   init(_ axes: [Int], of input: Shape, path: String) throws {
     guard !axes.isEmpty else { throw ModelError(.argument, at: path, "expected an axis, got none") }
-    let found = try axes.sorted().map { axis in
-      guard let position = input.position(of: axis) else {
-        throw ModelError(.shape, at: path, "there is no axis \(axis) in an input of shape \(input)")
-      }
-      return position
-    }
-    guard Set(found).count == found.count else {
-      throw ModelError(.argument, at: path, "the axes \(axes) name one of an input of shape \(input) twice")
-    }
+    let found = try input.positions(of: axes.sorted(), path: path)
     weightShape = Shape(found.map { input[$0] })
     positions = found.sorted()
     sizes = positions.map { input[$0] }

@@ -51,16 +51,7 @@ public final class Normalization: Layer, ConfigurableLayer, @unchecked Sendable 
 
   /// The kept axes of an input of this rank, in order.
   private func keptAxes(_ shape: Shape) throws -> [Int] {
-    let axes = try (configuration.axis?.values ?? []).map { axis in
-      guard let position = shape.position(of: axis) else {
-        throw ModelError(.shape, at: path, "there is no axis \(axis) in an input of shape \(shape)")
-      }
-      return position
-    }
-    guard Set(axes).count == axes.count else {
-      throw ModelError(.argument, at: path, "the axes \(axes) name one of an input of shape \(shape) twice")
-    }
-    return axes.sorted()
+    try shape.positions(of: configuration.axis?.values ?? [], path: path).sorted()
   }
 
   public override func build(_ input: Shape) throws {
