@@ -19,12 +19,32 @@ import Testing
       message: "dense: needs a floating-point dtype for its weight 'kernel', got int32"),
     Refusal(
       layer: { Conv2D(1 << 40, kernelSize: 3) }, inputs: [[1, 8, 8, 3]],
-      message: "conv2d: filters can't be beyond ±1073741824, got 1099511627776"),
+      message: "conv2d: filters may be 1073741824 at most, got 1099511627776"),
     Refusal(
       layer: { Conv2DTranspose(2, kernelSize: 3, strides: [2, .max]) }, inputs: [[1, 4, 4, 3]],
-      message: "conv2d_transpose: strides can't be beyond ±1073741824, got 9223372036854775807"),
+      message: "conv2d_transpose: strides may be 1073741824 at most, got 9223372036854775807"),
     Refusal(
-      layer: { Attention() }, inputs: [[1, 4, 3]], message: "attention: expected 2 inputs, got 1"),
+      layer: { ZeroPadding1D(edges: [(before: 0, after: .max)]) }, inputs: [[1, 4, 3]],
+      message: "zero_padding1d: padding may be 1073741824 at most, got 9223372036854775807"),
+    Refusal(
+      layer: { UpSampling3D(1_073_741_824) }, inputs: [[1, 1, 1, 1, 3]],
+      message:
+        "up_sampling3d: [1, 1, 1, 1, 3] can't be enlarged 1073741824 × 1073741824 × 1073741824 times: it would have too many elements"
+    ),
+    Refusal(
+      layer: { IntegerLookup(vocabulary: [5], oovIndexCount: 1 << 30, output: .tfIDF, idfWeights: [1]) },
+      inputs: [[1, 2]],
+      message:
+        "integer_lookup: the output mode tf_idf makes up at most 4194304 weights, for special tokens and to fill up; 1073741824 would be needed"
+    ),
+    Refusal(
+      layer: { UpSampling2D([1 << 20, 2], interpolation: .bilinear) }, inputs: [[1, 8, 8, 3]],
+      message: "up_sampling2d: images have at most 65535 rows and columns, got 8388608 × 16"),
+    Refusal(
+      layer: { Attention() }, inputs: [[1, 4, 3]], message: "attention: expected 2 or 3 inputs, got 1"),
+    Refusal(
+      layer: { MultiHeadAttention(2, keyDim: 3) }, inputs: [[1, 4, 3]],
+      message: "multi_head_attention: expected 2 to 4 inputs, got 1"),
     Refusal(
       layer: { Normalization(axis: [-1, 1]) }, inputs: [[2, 4]],
       message: "normalization: the axes [-1, 1] name one of an input of shape [2, 4] twice"),
@@ -53,12 +73,12 @@ import Testing
     Refusal(
       layer: { MelSpectrogram(fftLength: 1024, sequenceStride: 1) }, inputs: [[1, 1 << 20]],
       message:
-        "mel_spectrogram: 1048577 frames of 1024 steps are too many for one call; cut the signal of [1, 1048576]"
+        "mel_spectrogram: one call takes at most 32768 frames of 1024 steps, got 1048577; cut the signal of [1, 1048576]"
     ),
     Refusal(
       layer: { STFTSpectrogram(frameLength: 256, frameStep: 1) }, inputs: [[1, 1 << 20, 1]],
       message:
-        "stft_spectrogram: 1048577 frames of 256 steps are too many for one call; cut the signal of [1, 1048576, 1]"
+        "stft_spectrogram: one call takes at most 131072 frames of 256 steps, got 1048577; cut the signal of [1, 1048576, 1]"
     ),
   ]
 
@@ -73,6 +93,30 @@ import Testing
     let layer = IntegerLookup(vocabulary: [5, 6], oovIndexCount: 1 << 30)
     try layer.prepare([[1, 2]])
     #expect(layer(Tensor([5, 6] as [Int64], shape: [1, 2])).doubles == [1_073_741_824, 1_073_741_825])
+    let inverse = IntegerLookup(vocabulary: [5, 6], oovIndexCount: 1 << 30, inverts: true)
+    let numbers = Tensor([1 << 30, (1 << 30) + 1, 7, -1] as [Int64], shape: [1, 4])
+    #expect(compiled { inverse($0) }(numbers).doubles == [5, 6, -1, -1])
+  }
+
+  @Test(
+    "a result's shape is found without tables as large as it",
+    arguments: [
+      MaxPooling1D(2), Masking(), LayerNormalization(center: false, scale: false, dtype: DTypePolicy(.int32)),
+      UpSampling2D(2, interpolation: .bilinear),
+    ])
+  func shapes(_ layer: Layer) throws {
+    let input: Shape = layer is UpSampling2D ? [1, 30_000, 30_000, 1 << 20] : [1, 1 << 40, 2]
+    try layer.prepare([input])
+    #expect(layer.outputShapes([input])[0].rank == input.rank)
+  }
+
+  @Test("masks of attention aren't made for its shape")
+  func masks() throws {
+    let steps: Shape = [1, 1 << 20, 6]
+    let layer = MultiHeadAttention(2, keyDim: 3, slidingWindow: 7)
+    try layer.prepare([steps, steps])
+    let types = [steps, steps].map { TensorType($0, .float32) }
+    #expect(layer.outputTypes(types, options: [.useCausalMask]) == [types[0]])
   }
 
   @Test("numbers of elements that don't fit are the largest there is")

@@ -396,7 +396,13 @@ open class Layer: @unchecked Sendable {
 
   private func checkCount(_ count: Int) throws {
     guard self is any ConfigurableLayer, !inputCounts.contains(count) else { return }
-    let expected = inputCounts.upperBound == 1 ? "one input" : "\(inputCounts.lowerBound) inputs"
+    let (least, most) = (inputCounts.lowerBound, inputCounts.upperBound)
+    let expected =
+      switch most - least {
+      case 0: least == 1 ? "one input" : "\(least) inputs"
+      case 1: "\(least) or \(most) inputs"
+      default: most == .max ? "at least one input" : "\(least) to \(most) inputs"
+      }
     throw ModelError(.shape, at: path, "expected \(expected), got \(count)")
   }
 
@@ -422,13 +428,16 @@ open class Layer: @unchecked Sendable {
     let numbers: [Int] =
       switch field.value {
       case let number as Int: [number]
-      case let numbers as [Int]: numbers
+      case let numbers as [Int?]: numbers.compactMap { $0 }
       case let numbers as OneOrMany<Int>: numbers.values
+      case let numbers as OneOrMany<Int?>: numbers.values.compactMap { $0 }
+      case let amounts as EdgeAmounts: amounts.pairs.joined().map { $0 }
       default: []
       }
-    let most = 1 << 30
-    if let number = numbers.first(where: { !(-most...most).contains($0) }) {
-      throw ModelError(.argument, at: path, "\(field.label) can't be beyond ±\(most), got \(number)")
+    let range = -(1 << 30)...1 << 30
+    if let number = numbers.first(where: { !range.contains($0) }) {
+      let limit = number > 0 ? "\(range.upperBound) at most" : "\(range.lowerBound) at least"
+      throw ModelError(.argument, at: path, "\(field.label) may be \(limit), got \(number)")
     }
   }
 

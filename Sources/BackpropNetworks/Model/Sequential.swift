@@ -78,7 +78,9 @@ extension Layer {
     var context = CallContext()
     context.options = options
     return VariableScopes.outside {
-      Tracer.record { tracer in call(cast(inputs.map(tracer.input)), context).map(\.type) }
+      Tracer.record(wantsTypesOnly: true) { tracer in
+        call(cast(inputs.map(tracer.input)), context).map(\.type)
+      }
     }
   }
 
@@ -90,7 +92,9 @@ extension Layer {
       found.withLock { $0[ObjectIdentifier(layer)] = results.map(\.shape) }
     }
     VariableScopes.outside {
-      Tracer.record { tracer in _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context) }
+      Tracer.record(wantsTypesOnly: true) { tracer in
+        _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context)
+      }
     }
     return found.withLock { $0 }
   }

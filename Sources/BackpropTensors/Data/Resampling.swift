@@ -9,8 +9,11 @@ package struct Resampling: Sendable {
 
   /// For each tap the place it reads for every place of the result, and its weight there.
   package private(set) var taps: [(positions: [Int32], weights: [Float])] = []
+  /// Places of the original.
+  private let size: Int
 
   package init(_ method: Method, antialias: Bool, from size: Int, to target: Int) {
+    self.size = size
     let scale = Float(size) / Float(target)
     let spans: [(start: Int, weights: [Float])] = (0..<target).map { place in
       switch method {
@@ -32,6 +35,12 @@ package struct Resampling: Sendable {
 
   /// The images resized along one axis.
   package func callAsFunction(_ images: Tensor, axis: Int) -> Tensor {
+    if let matrix {
+      let (outer, n, inner) = images.shape.split(at: axis)
+      var shape = images.shape
+      shape[axis] = matrix.shape[0]
+      return matrix.cast(to: images.dtype).matmul(images.reshaped(to: [outer, n, inner])).reshaped(to: shape)
+    }
     var shape = [Int](repeating: 1, count: images.rank)
     shape[axis] = taps[0].positions.count
     var result: Tensor?
@@ -43,6 +52,18 @@ package struct Resampling: Sendable {
       result = result.map { $0 + part } ?? part
     }
     return result!
+  }
+
+  /// float32 [places of the result, places of the original]: the weights, where most of an image goes into each place and
+  /// reading it tap by tap would take longer; at most 64 MB.
+  private var matrix: Tensor? {
+    let target = taps[0].positions.count
+    guard taps.count > 16, target * size <= 1 << 24 else { return nil }
+    var weights = [Float](repeating: 0, count: target * size)
+    for tap in taps {
+      for place in 0..<target { weights[place * size + Int(tap.positions[place])] += tap.weights[place] }
+    }
+    return Tensor(weights, shape: [target, size])
   }
 
   private static func line(_ place: Int, _ scale: Float, _ size: Int) -> (Int, [Float]) {

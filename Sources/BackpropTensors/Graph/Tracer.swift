@@ -22,15 +22,29 @@ package final class Tracer: Sendable {
   }
 
   private let state = Mutex(State())
+  private let wantsTypesOnly: Bool
 
-  private init() {}
+  private init(wantsTypesOnly: Bool) { self.wantsTypesOnly = wantsTypesOnly }
 
   /// Runs `body` with a tracer between it and the variables.
-  package static func record<Result>(_ body: (Tracer) throws -> Result) rethrows -> Result {
-    let tracer = Tracer()
+  ///
+  /// - Parameter wantsTypesOnly: only the shapes and dtypes of the results matter: nothing large is computed to find them.
+  package static func record<Result>(wantsTypesOnly: Bool = false, _ body: (Tracer) throws -> Result) rethrows
+    -> Result
+  {
+    let tracer = Tracer(wantsTypesOnly: wantsTypesOnly)
     // Tensors that the tracer holds hold it: neither it nor a variable that was read would ever be freed.
     defer { tracer.state.withLock { $0.variables = [:] } }
     return try VariableScopes.with(tracer) { try body(tracer) }
+  }
+
+  /// The tracer at work in this task where it wants types only, and tensors of `types` would take more than 64 KB:
+  /// a table of constants, as large as a file says, isn't made for its shape.
+  static func ofTypes(for types: [TensorType]) -> Tracer? {
+    guard types.contains(where: { $0.byteCount > 1 << 16 }), let tracer = VariableScopes.tracer else {
+      return nil
+    }
+    return tracer.wantsTypesOnly ? tracer : nil
   }
 
   /// An argument of the closure.
@@ -96,6 +110,14 @@ package final class Tracer: Sendable {
       state.graph.writes = writes
       return state.graph
     }
+  }
+}
+
+extension Tensor {
+  /// A value without elements, where only types are wanted and those of `type` would take long; nil elsewhere.
+  package static func ofTypeOnly(_ shape: Shape, _ dtype: DType) -> Tensor? {
+    let type = TensorType(shape, dtype)
+    return Tracer.ofTypes(for: [type])?.input(type)
   }
 }
 

@@ -16,7 +16,7 @@ package func apply(
   if let tape = innermostTape(among: inputs) {
     return record(operation, rule, inputs, on: tape, file: file, line: line)
   }
-  if let tracer = inputs.lazy.compactMap(\.tracer).first {
+  if let tracer = inputs.lazy.compactMap(\.tracer).first ?? Tracer.ofTypes(for: types) {
     return trace(operation, rule, inputs, types, into: tracer)
   }
   return evaluate(rule, inputs, types, file: file, line: line)

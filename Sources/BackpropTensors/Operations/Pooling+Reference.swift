@@ -4,7 +4,7 @@ extension PoolingWindows {
   /// cells in the input.
   private func forEachWindow(_ input: Shape, _ body: (_ result: Int, _ cells: [Int]) -> Void) {
     let spatial = Array(input.dimensions[1...axes.count])
-    guard let ranges = try? ranges(over: spatial, in: "pooling") else { return }
+    let ranges = ranges(over: spatial)
     let channels = input[-1]
     let strides = input.strides
     let counts = Shape(ranges.map(\.count))

@@ -42,7 +42,7 @@ package enum PoolingOperation: SampledFamily {
     return cases.flatMap { axes, shape -> [Sample] in
       let windows = PoolingWindows(axes)
       let spatial = Array(shape.dimensions[1...axes.count])
-      let ranges = try! windows.ranges(over: spatial, in: "sample")
+      let ranges = windows.ranges(over: spatial)
       let result = Shape([shape[0]] + ranges.map(\.count) + [shape[-1]])
       // Valid in every window, the smallest included.
       let smallest = ranges.reduce(1) { volume, list in volume * list.map(\.count).min()! }
@@ -137,7 +137,7 @@ extension PoolingWindows {
 
   func pooled(_ shape: Shape, in name: String) throws(OperationError) -> Shape {
     let spatial = Array(shape.dimensions[1...axes.count])
-    return Shape([shape[0]] + (try ranges(over: spatial, in: name)).map(\.count) + [shape[-1]])
+    return Shape([shape[0]] + (try counts(over: spatial, in: name)) + [shape[-1]])
   }
 
   fileprivate func work(_ input: TensorType, _ output: TensorType) -> Int {
@@ -150,7 +150,7 @@ extension PoolingWindows {
     -> TensorType
   {
     let spatial = try spatial(type, in: name)
-    let expected = try ranges(over: input, in: name).map(\.count)
+    let expected = try counts(over: input, in: name)
     guard spatial == expected else {
       throw OperationError(
         "\(name): expected gradients of \(expected) windows for an input of \(input), got \(type)")

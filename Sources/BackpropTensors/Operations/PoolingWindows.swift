@@ -24,24 +24,30 @@ package struct PoolingWindows: Hashable, Sendable {
     }
   }
 
-  /// The positions of every window along each axis of `spatial`.
-  package func ranges(over spatial: [Int], in name: String) throws(OperationError) -> [[Range<Int>]] {
-    var result: [[Range<Int>]] = []
+  /// How many windows there are along each axis of `spatial`.
+  ///
+  /// - Complexity: that of the number of axes, however long they are.
+  package func counts(over spatial: [Int], in name: String) throws(OperationError) -> [Int] {
+    var result: [Int] = []
     for (axis, length) in zip(axes, spatial) {
-      let ranges = axis.ranges(over: length)
-      guard !ranges.isEmpty, ranges.allSatisfy({ !$0.isEmpty }) else {
+      guard let count = axis.count(over: length) else {
         throw OperationError("\(name): \(axis.words) doesn't fit an axis of \(length): \(spatial)")
       }
-      result.append(ranges)
+      result.append(count)
     }
     return result
   }
 
+  /// The positions of every window along each axis of `spatial`, which the windows must fit.
+  package func ranges(over spatial: [Int]) -> [[Range<Int>]] {
+    zip(axes, spatial).map { axis, length in
+      (0..<(axis.count(over: length) ?? 0)).map { axis.range(of: $0, over: length) }
+    }
+  }
+
   /// Elements of the largest window.
   package func largestVolume(over spatial: [Int]) -> Int {
-    zip(axes, spatial).reduce(1) { volume, pair in
-      volume * (pair.0.ranges(over: pair.1).map(\.count).max() ?? 0)
-    }
+    zip(axes, spatial).reduce(1) { volume, pair in volume * pair.0.largest(over: pair.1) }
   }
 
   /// Spatial sizes of a tensor [batch, spatial…, channels] that has as many axes as there are windows.
@@ -56,19 +62,43 @@ package struct PoolingWindows: Hashable, Sendable {
 }
 
 extension PoolingWindows.Axis {
-  fileprivate func ranges(over length: Int) -> [Range<Int>] {
+  /// How many windows an axis of `length` positions has; nil: not every one has a position in it.
+  fileprivate func count(over length: Int) -> Int? {
     switch self {
     case .sliding(let size, let stride, let before, let after):
       let last = length + before + after - size
-      guard size > 0, stride > 0, last >= 0 else { return [] }
-      return (0...last / stride).map { index in
-        let start = index * stride - before
-        let (low, high) = (max(start, 0), min(start + size, length))
-        return low..<max(low, high)
-      }
+      guard length > 0, size > 0, stride > 0, last >= 0 else { return nil }
+      let count = last / stride + 1
+      return size > before && (count - 1) * stride - before < length ? count : nil
+    case .adaptive(let count): return count > 0 && length > 0 ? count : nil
+    }
+  }
+
+  fileprivate func range(of index: Int, over length: Int) -> Range<Int> {
+    switch self {
+    case .sliding(let size, let stride, let before, _):
+      let start = index * stride - before
+      return max(start, 0)..<min(start + size, length)
+    case .adaptive(let count): return index * length / count..<((index + 1) * length + count - 1) / count
+    }
+  }
+
+  /// Positions of the largest window.
+  fileprivate func largest(over length: Int) -> Int {
+    guard let count = count(over: length) else { return 0 }
+    switch self {
+    case .sliding(let size, let stride, let before, _):
+      // Windows grow as they come in at one end, and shrink as they go out at the other: the first that begins where one
+      // would lie on the axis as far as it can, or the one before.
+      let first = (min(0, length - size) + before + stride - 1) / stride
+      return [first - 1, first].map { range(of: min(max($0, 0), count - 1), over: length).count }.max()!
     case .adaptive(let count):
-      guard count > 0, length > 0 else { return [] }
-      return (0..<count).map { $0 * length / count..<(($0 + 1) * length + count - 1) / count }
+      // Share i begins i·rest/count positions behind i · ⌊length/count⌋, rounded down, and ends rounded up.
+      let rest = length % count
+      if rest == 0 { return length / count }
+      var (divisor, other) = (count, rest)
+      while other > 0 { (divisor, other) = (other, divisor % other) }
+      return length / count + (rest > divisor ? 2 : 1)
     }
   }
 
@@ -112,7 +142,8 @@ final class WindowTable {
   /// nil when the windows don't fit.
   init?(_ windows: PoolingWindows, input: TensorType, outputSpatial: [Int]? = nil) {
     let spatial = Array(input.shape.dimensions[1...windows.axes.count])
-    guard let ranges = try? windows.ranges(over: spatial, in: "pooling") else { return nil }
+    guard (try? windows.counts(over: spatial, in: "pooling")) != nil else { return nil }
+    let ranges = windows.ranges(over: spatial)
     let padding = 3 - spatial.count
     let all = Array(repeating: [0..<1], count: padding) + ranges
     let sizes = Array(repeating: 1, count: padding) + spatial

@@ -217,4 +217,10 @@ for alpha, seed in ((0.2, 21), (1.0, 22), (5.0, 23)):
     record_random(L.MixUp(alpha, seed=seed), image(4, 3, 3, 1), np.eye(4, dtype="float32"))
 for factor, seed in ((1.0, 24), ((0.5, 1.0), 25), (0.3, 26)):
     record_random(L.CutMix(factor, seed=seed), image(4, 5, 4, 2), np.eye(4, dtype="float32"))
+
+# Much smaller than they were: most of an image goes into each place.
+for interpolation in ("bilinear", "lanczos3"):
+    record(L.Resizing(3, 2, interpolation=interpolation, antialias=True), image(1, 90, 40, 1))
+record(L.Resizing(2, 3, antialias=True), image(1, 60, 70, 1).astype("int32"))
+record(L.UpSampling2D((2, 3), interpolation="bilinear"), rng.integers(0, 256, (1, 3, 4, 2)).astype("int32"))
 fixture.write()

@@ -53,7 +53,7 @@ public class Pooling: Layer, @unchecked Sendable {
     let c = configuration
     try checkFit(inputs[0]) { () throws(OperationError) in
       let windows = PoolingWindows(size: c.poolSize, strides: c.strides, padding: c.padding, over: spatial)
-      _ = try windows.ranges(over: spatial, in: "pooling")
+      _ = try windows.counts(over: spatial, in: "pooling")
     }
   }
 }

@@ -23,7 +23,10 @@ public final class UpSampling1D: Layer, ConfigurableLayer, @unchecked Sendable {
     try checkAxes([("size", [configuration.size])], axes: 1)
   }
 
-  public override func check(_ inputs: [Shape]) throws { try checkImages(inputs, axes: 1) }
+  public override func check(_ inputs: [Shape]) throws {
+    try checkImages(inputs, axes: 1)
+    try checkEnlarged(inputs[0], by: [configuration.size])
+  }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     input.repeated(axis: 1, configuration.size)
@@ -73,14 +76,23 @@ public final class UpSampling2D: Layer, ConfigurableLayer, @unchecked Sendable {
     }
   }
 
-  public override func check(_ inputs: [Shape]) throws { try checkImages(inputs, axes: 2) }
+  public override func check(_ inputs: [Shape]) throws {
+    try checkImages(inputs, axes: 2)
+    try checkEnlarged(inputs[0], by: configuration.size)
+    guard configuration.interpolation == .bilinear else { return }
+    let (height, width) = (inputs[0][1], inputs[0][2])
+    try Images.checkSize(height, width, path: path)
+    try Images.checkSize(height * configuration.size[0], width * configuration.size[1], path: path)
+  }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let size = configuration.size
     guard configuration.interpolation == .bilinear else {
       return input.repeated(axis: 2, size[1]).repeated(axis: 1, size[0])
     }
-    return input.enlargedLinearly(axis: 2, size[1]).enlargedLinearly(axis: 1, size[0])
+    return Images.inFloats(input) { images in
+      Images.resized(images, images.shape[1] * size[0], images.shape[2] * size[1])
+    }
   }
 }
 
@@ -109,11 +121,24 @@ public final class UpSampling3D: Layer, ConfigurableLayer, @unchecked Sendable {
     try checkAxes([("size", configuration.size)], axes: 3)
   }
 
-  public override func check(_ inputs: [Shape]) throws { try checkImages(inputs, axes: 3) }
+  public override func check(_ inputs: [Shape]) throws {
+    try checkImages(inputs, axes: 3)
+    try checkEnlarged(inputs[0], by: configuration.size)
+  }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let size = configuration.size
     return input.repeated(axis: 3, size[2]).repeated(axis: 2, size[1]).repeated(axis: 1, size[0])
+  }
+}
+
+extension Layer {
+  /// Refuses what would have more elements than can be counted.
+  fileprivate func checkEnlarged(_ input: Shape, by size: [Int]) throws {
+    guard Shape([input.elementCount] + size).elementCount == .max else { return }
+    let factors = size.map(String.init).joined(separator: " × ")
+    throw ModelError(
+      .shape, at: path, "\(input) can't be enlarged \(factors) times: it would have too many elements")
   }
 }
 
@@ -126,25 +151,5 @@ extension Tensor {
     result[axis] = length * count
     return reshaped(to: [outer * length, 1, inner]).broadcast(to: [outer * length, count, inner])
       .reshaped(to: result)
-  }
-
-  /// `factor` times as many positions along `axis`, on straight lines between the old ones. The pixels' centres, not
-  /// their corners, keep their places, and beyond the outermost centres the image goes on as it was there, as
-  /// TensorFlow's `resize` has it.
-  fileprivate func enlargedLinearly(axis: Int, _ factor: Int) -> Tensor {
-    if factor == 1 { return self }
-    let (outer, length, inner) = shape.split(at: axis)
-    var weights = [Double](repeating: 0, count: length * factor * length)
-    for position in 0..<length * factor {
-      let place = Swift.min(Swift.max((Double(position) + 0.5) / Double(factor) - 0.5, 0), Double(length - 1))
-      let low = Int(place)
-      let high = Swift.min(low + 1, length - 1)
-      weights[position * length + low] += 1 - (place - Double(low))
-      weights[position * length + high] += place - Double(low)
-    }
-    let matrix = Tensor(weights, shape: [length * factor, length]).cast(to: dtype)
-    var result = shape
-    result[axis] = length * factor
-    return matrix.matmul(reshaped(to: [outer, length, inner])).reshaped(to: result)
   }
 }

@@ -72,7 +72,7 @@ public final class LayerNormalization: Layer, ConfigurableLayer, @unchecked Send
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let x = input.dtype.isFloatingPoint ? input : input.cast(to: dtype)
     let positions = axes.positions
-    if positions == [x.rank - 1], x.dtype == dtype, configuration.rmsScaling != true {
+    if positions == [x.rank - 1], x.dtype == dtype, dtype.isFloatingPoint, configuration.rmsScaling != true {
       return x.layerNormalised(gamma: gamma?.value, beta: beta?.value, epsilon: configuration.epsilon)
     }
     let mean = x.mean(axes: positions, keepDims: true)

@@ -139,11 +139,13 @@ public final class IntegerLookup: Layer, ConfigurableLayer, @unchecked Sendable 
   private func recorded(_ values: Tensor, _ table: TokenTable<Int>) -> Tensor {
     let options = table.options
     if options.inverts {
-      let all = Tensor(
-        table.vocabulary(special: true, empty: -1).map { Int64($0) } + [Int64(options.oov ?? -1)])
-      let last = Tensor(Int64(table.size))
-      let place = Tensor.select((values .< 0).or(values .> Double(table.size)), last, values)
-      return all.gathered(place)
+      // The special tokens before the vocabulary can be more than there is memory for.
+      let all = Tensor(([options.oov ?? -1] + table.tokens).map { Int64($0) })
+      let isUnknown = (values .< Double(options.start)).or(values .>= Double(table.size))
+      let before = Tensor(Int64(options.start - 1))
+      let found = all.gathered(Tensor.select(isUnknown, before, values) - before)
+      guard options.hasMaskNumber else { return found }
+      return Tensor.select(values .== Tensor(Int64(0)), Tensor(Int64(options.mask ?? -1)), found)
     }
     let order = table.tokens.indices.sorted { table.tokens[$0] < table.tokens[$1] }
     let sorted = Tensor(order.map { Int64(table.tokens[$0]) })

@@ -95,6 +95,9 @@ struct TokenTable<Value: Token>: Sendable {
       try options.output == .tfIDF ? Self.weights(idfWeights, tokens.count, options, path) : nil
   }
 
+  /// 32 MB of them.
+  private static var mostMadeUp: Int { 1 << 22 }
+
   /// A weight for every number: unknown tokens have the mean where none is given.
   private static func weights(
     _ given: [Double]?, _ count: Int, _ options: Options, _ path: String
@@ -103,6 +106,13 @@ struct TokenTable<Value: Token>: Sendable {
       throw ModelError(
         .argument, at: path,
         "the output mode tf_idf needs an idf weight for each of the \(count) tokens, got \(given?.count ?? 0)"
+      )
+    }
+    let all = max(count + options.start, options.padsToMaxTokens ? options.maxTokens ?? 0 : 0)
+    guard all - count <= mostMadeUp else {
+      throw ModelError(
+        .argument, at: path,
+        "the output mode tf_idf makes up at most \(mostMadeUp) weights, for special tokens and to fill up; \(all - count) would be needed"
       )
     }
     if weights.count == count {

@@ -9,7 +9,8 @@ enum Frames {
     guard count > most / length else { return }
     throw ModelError(
       .shape, at: path,
-      "\(count) frames of \(length) steps are too many for one call; cut the signal of \(signal)")
+      "one call takes at most \(most / length) frames of \(length) steps, got \(count); cut the signal of \(signal)"
+    )
   }
 
   /// int32 [count, length]

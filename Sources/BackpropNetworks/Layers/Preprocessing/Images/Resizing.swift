@@ -67,15 +67,14 @@ public final class Resizing: Layer, ConfigurableLayer, @unchecked Sendable {
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {
     let method = Resampling.Method(rawValue: configuration.interpolation) ?? .bilinear
-    let isWhole = !input.dtype.isFloatingPoint
-    var x = isWhole && method != .nearest ? input.cast(to: .float32) : input
-    let (rows, columns) = (x.rank - 3, x.rank - 2)
     let (height, width) = (configuration.height, configuration.width)
-    if configuration.cropToAspectRatio { x = Images.cropped(x, toRatio: height, width) }
-    if configuration.padToAspectRatio { x = padded(x, rows, columns) }
-    x = Images.resized(x, height, width, method, antialias: configuration.antialias)
-    guard isWhole, method != .nearest else { return x }
-    return x.rounded().clipped(to: 0...255, when: input.dtype == .uint8).cast(to: input.dtype)
+    func resized(_ images: Tensor) -> Tensor {
+      var x = images
+      if configuration.cropToAspectRatio { x = Images.cropped(x, toRatio: height, width) }
+      if configuration.padToAspectRatio { x = padded(x, x.rank - 3, x.rank - 2) }
+      return Images.resized(x, height, width, method, antialias: configuration.antialias)
+    }
+    return method == .nearest ? resized(input) : Images.inFloats(input, resized)
   }
 
   /// Keras puts as much on either side, so that an odd rest is left out.
@@ -92,19 +91,23 @@ public final class Resizing: Layer, ConfigurableLayer, @unchecked Sendable {
   }
 }
 
-extension Tensor {
-  fileprivate func clipped(to range: ClosedRange<Double>, when applies: Bool) -> Tensor {
-    applies ? clipped(to: range) : self
-  }
-}
-
 extension Images {
+  /// What `body` makes of images of whole numbers, computed in float32 and rounded.
+  static func inFloats(_ images: Tensor, _ body: (Tensor) -> Tensor) -> Tensor {
+    if images.dtype.isFloatingPoint { return body(images) }
+    let result = body(images.cast(to: .float32)).rounded()
+    return (images.dtype == .uint8 ? result.clipped(to: 0...255) : result).cast(to: images.dtype)
+  }
+
   /// Images with height and width third and second from the end, in another size.
   static func resized(
     _ images: Tensor, _ height: Int, _ width: Int, _ method: Resampling.Method = .bilinear,
     antialias: Bool = false
   ) -> Tensor {
     let (rows, columns) = (images.rank - 3, images.rank - 2)
+    var shape = images.shape
+    (shape[rows], shape[columns]) = (height, width)
+    if let result = Tensor.ofTypeOnly(shape, images.dtype) { return result }
     var x = images
     if x.shape[rows] != height {
       x = Resampling(method, antialias: antialias, from: x.shape[rows], to: height)(x, axis: rows)
