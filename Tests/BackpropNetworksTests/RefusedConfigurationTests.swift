@@ -101,13 +101,18 @@ import Testing
   @Test(
     "a result's shape is found without tables as large as it",
     arguments: [
-      MaxPooling1D(2), Masking(), LayerNormalization(center: false, scale: false, dtype: DTypePolicy(.int32)),
-      UpSampling2D(2, interpolation: .bilinear),
-    ])
-  func shapes(_ layer: Layer) throws {
-    let input: Shape = layer is UpSampling2D ? [1, 30_000, 30_000, 1 << 20] : [1, 1 << 40, 2]
+      (MaxPooling1D(2), [1, 1 << 40, 2], [1, 1 << 39, 2]), (Masking(), [1, 1 << 40, 2], [1, 1 << 40, 2]),
+      (
+        LayerNormalization(center: false, scale: false, dtype: DTypePolicy(.int32)), [1, 1 << 40, 2],
+        [1, 1 << 40, 2]
+      ),
+      (
+        UpSampling2D(2, interpolation: .bilinear), [1, 30_000, 20_000, 1 << 20], [1, 60_000, 40_000, 1 << 20]
+      ),
+    ] as [(Layer, Shape, Shape)])
+  func shapes(_ layer: Layer, input: Shape, result: Shape) throws {
     try layer.prepare([input])
-    #expect(layer.outputShapes([input])[0].rank == input.rank)
+    #expect(layer.outputShapes([input]) == [result])
   }
 
   @Test("masks of attention aren't made for its shape")

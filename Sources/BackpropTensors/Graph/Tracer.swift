@@ -114,7 +114,7 @@ package final class Tracer: Sendable {
 }
 
 extension Tensor {
-  /// A value without elements, where only types are wanted and those of `type` would take long; nil elsewhere.
+  /// A value of that shape without elements, where only types are wanted and there would be many; nil elsewhere.
   package static func ofTypeOnly(_ shape: Shape, _ dtype: DType) -> Tensor? {
     let type = TensorType(shape, dtype)
     return Tracer.ofTypes(for: [type])?.input(type)

@@ -65,10 +65,9 @@ extension Tensor {
   public static func range(from start: Int = 0, to end: Int, by step: Int = 1, dtype: DType = .int32)
     -> Tensor
   {
-    let numbers = stride(from: start, to: end, by: step)
     let count = Swift.max(0, (end - start + step - step.signum()) / step)
     if let result = Tensor.ofTypeOnly([count], dtype) { return result }
-    return Tensor(Array(numbers)).cast(to: dtype)
+    return Tensor(Array(stride(from: start, to: end, by: step))).cast(to: dtype)
   }
 
   /// `count` evenly spaced numbers from `start` to `end`, both included.

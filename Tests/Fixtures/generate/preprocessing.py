@@ -222,4 +222,8 @@ for factor, seed in ((1.0, 24), ((0.5, 1.0), 25), (0.3, 26)):
 for interpolation in ("bilinear", "lanczos3"):
     record(L.Resizing(3, 2, interpolation=interpolation, antialias=True), image(1, 90, 40, 1))
 record(L.Resizing(2, 3, antialias=True), image(1, 60, 70, 1).astype("int32"))
+
+# A layer of images that whole numbers go through as well. Weights of eighths: halves are exact, and no rounding decides.
+for size, dtype in ((2, "int32"), ((4, 2), "uint8"), ((2, 4), "int64")):
+    record(L.UpSampling2D(size, interpolation="bilinear"), rng.integers(0, 256, (1, 3, 4, 2)).astype(dtype))
 fixture.write()

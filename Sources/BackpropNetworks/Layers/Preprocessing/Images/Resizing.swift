@@ -108,14 +108,12 @@ extension Images {
     var shape = images.shape
     (shape[rows], shape[columns]) = (height, width)
     if let result = Tensor.ofTypeOnly(shape, images.dtype) { return result }
-    var x = images
-    if x.shape[rows] != height {
-      x = Resampling(method, antialias: antialias, from: x.shape[rows], to: height)(x, axis: rows)
+    // What makes the image larger comes last.
+    let axes = height > images.shape[rows] ? [columns, rows] : [rows, columns]
+    return axes.reduce(images) { x, axis in
+      if x.shape[axis] == shape[axis] { return x }
+      return Resampling(method, antialias: antialias, from: x.shape[axis], to: shape[axis])(x, axis: axis)
     }
-    if x.shape[columns] != width {
-      x = Resampling(method, antialias: antialias, from: x.shape[columns], to: width)(x, axis: columns)
-    }
-    return x
   }
 
   /// The largest middle part that has the proportions of `height` to `width`.
