@@ -100,7 +100,8 @@ private struct JSONMutation {
 
   private static let numbers: [ConfigValue] = [
     .integer(0), .integer(1), .integer(-1), .integer(2), .integer(3), .integer(7), .integer(40_000),
-    .integer(1 << 20), .integer(1 << 30), .integer(1 << 31), .integer(1 << 62), .integer(.max), .integer(.min), .number(0.5), .number(-0.5),
+    .integer(1 << 20), .integer(1 << 30), .integer(1 << 31), .integer(1 << 62), .integer(.max),
+    .integer(.min), .number(0.5), .number(-0.5),
     .number(1e300), .number(.nan), .number(.infinity),
   ]
 }
