@@ -23,7 +23,7 @@ public func mutate(_ data: UnsafeMutablePointer<UInt8>, _ count: Int, _ most: In
   var mutation = JSONMutation(seed: seed)
   let changed = JSONWriter.write(mutation.changed(value)) + bytes[end...]
   guard changed.count <= most else { return mutateBytes(data, count, most) }
-  UnsafeMutableBufferPointer(start: data, count: changed.count).update(fromContentsOf: changed)
+  _ = UnsafeMutableBufferPointer(start: data, count: changed.count).update(fromContentsOf: changed)
   return changed.count
 }
 
