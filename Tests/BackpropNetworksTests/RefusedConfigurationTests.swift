@@ -46,6 +46,15 @@ import Testing
       layer: { MultiHeadAttention(2, keyDim: 3) }, inputs: [[1, 4, 3]],
       message: "multi_head_attention: expected 2 to 4 inputs, got 1"),
     Refusal(
+      layer: { MultiHeadAttention(2, keyDim: 3, attentionAxes: 1) }, inputs: [[1, 2, 3, 4], [1, 2, 24, 4]],
+      message:
+        "multi_head_attention: the inputs don't fit: attention along the axes [1] needs a query and a value of one size on axis 2, got shapes [1, 2, 3, 4] and [1, 2, 24, 4]"
+    ),
+    Refusal(
+      layer: { MultiHeadAttention(2, keyDim: 3, attentionAxes: [1, 2], slidingWindow: 1) },
+      inputs: [[1, 2, 3, 4], [1, 2, 3, 4]],
+      message: "multi_head_attention: slidingWindow needs attention along axis 1 alone, got the axes [1, 2]"),
+    Refusal(
       layer: { Normalization(axis: [-1, 1]) }, inputs: [[2, 4]],
       message: "normalization: the axes [-1, 1] name one of an input of shape [2, 4] twice"),
     Refusal(

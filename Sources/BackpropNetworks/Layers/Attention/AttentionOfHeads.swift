@@ -30,14 +30,29 @@ final class AttentionOfHeads: @unchecked Sendable {
     }
   }
 
+  /// Whether queries and keys lie alike on the axes that attention doesn't go along, and the window on the one that it does.
+  func checkAxes(_ inputs: [Shape], path: String) throws {
+    for axis in others(inputs[0]) where inputs[1][axis] != inputs[0][axis] {
+      throw ModelError(
+        .shape, at: path,
+        "the inputs don't fit: attention along the axes \(axes) needs a query and a value of one size on axis \(axis), got shapes \(inputs[0]) and \(inputs[1])"
+      )
+    }
+    if slidingWindow != nil, axes != [1] {
+      throw ModelError(
+        .argument, at: path, "slidingWindow needs attention along axis 1 alone, got the axes \(axes)")
+    }
+  }
+
+  private func others(_ query: Shape) -> [Int] { (1..<query.rank - 1).filter { !axes.contains($0) } }
+
   /// Whether the attention mask, where there is one, stretches to [batch, …, heads, queries…, keys…]: axes that are missing
   /// come before those of the steps.
   func checkMask(_ inputs: [Shape], heads: Int, path: String) throws {
     guard inputs.count > 3 else { return }
     let (query, mask) = (inputs[0], inputs[3])
-    let others = (1..<query.rank - 1).filter { !axes.contains($0) }
     let full =
-      ([0] + others).map { query[$0] } + [heads] + axes.map { query[$0] } + axes.map { inputs[1][$0] }
+      ([0] + others(query)).map { query[$0] } + [heads] + axes.map { query[$0] } + axes.map { inputs[1][$0] }
     let missing = full.count - mask.rank, steps = 2 * axes.count
     let sizes =
       mask.dimensions.dropLast(steps) + [Int](repeating: 1, count: max(missing, 0))
@@ -71,7 +86,7 @@ final class AttentionOfHeads: @unchecked Sendable {
     require(refusal == nil, "\(path): \(refusal ?? "")")
     let shapes = [query, value].map { FoldedSteps($0.shape, axes) }
     let folded = (shapes[0].fold(query), shapes[1].fold(key), shapes[1].fold(value))
-    let mask = mask(inputs, shapes[0], shapes[1])
+    let mask = mask(inputs, shapes[0], shapes[1]).map { shapes[0].fold(mask: $0, keys: shapes[1]) }
     // Keras' `dot_product_attention` and its masked softmax differ in what a query gives that sees nothing.
     let usesProduct = dropout.rate == 0 && !wantsWeights && query.rank == 4
     let emptyRows = usesProduct ? AttentionOptions.EmptyRows.mean : .zero
@@ -87,21 +102,20 @@ final class AttentionOfHeads: @unchecked Sendable {
       + (wantsWeights ? [shapes[0].unfold(weights: weights, keys: shapes[1])] : [])
   }
 
-  /// All masks of a call, as what stretches to [batch, heads, queries, keys] of folded steps.
+  /// All masks of a call, as what stretches to [batch, …, heads, queries…, keys…].
   private func mask(_ inputs: [Tensor], _ query: FoldedSteps, _ key: FoldedSteps) -> Tensor? {
     var found: Tensor?
     func add(_ mask: Tensor?) {
       guard let mask else { return }
       found = found?.and(mask) ?? mask
     }
-    if inputs.count > 3 { add(inputs[3].cast(to: .bool)) }
-    add(inputs[0].mask?.expanded(axis: -1))
-    add(inputs[1].mask?.expanded(axis: -2))
-    if inputs.count > 2 { add(inputs[2].mask?.expanded(axis: -2)) }
+    if inputs.count > 3 { add(query.aligned(mask: inputs[3].cast(to: .bool))) }
+    add(inputs[0].mask.map { query.aligned(queryMask: $0) })
+    for input in inputs.dropFirst().prefix(2) { add(input.mask.map { key.aligned(keyMask: $0) }) }
     if let slidingWindow {
-      add(AttentionMask.window(slidingWindow, query.steps, key.steps).expanded(axis: 0))
+      add(query.aligned(mask: AttentionMask.window(slidingWindow, query.steps, key.steps)))
     }
-    return found.map { query.fold(mask: $0, keys: key) }
+    return found
   }
 }
 
@@ -141,15 +155,42 @@ struct FoldedSteps {
     return weights.reshaped(to: Shape(sizes))
   }
 
-  /// Keras: axes that are missing come before those of the steps.
-  func fold(mask: Tensor, keys: FoldedSteps) -> Tensor {
-    let count = others.count + 2, stepAxes = 2 * axes.count
+  /// An attention mask [batch, …, heads, queries…, keys…]. Keras: axes that are missing come before those of the steps.
+  func aligned(mask: Tensor) -> Tensor {
     var mask = mask
-    while mask.rank < count + stepAxes { mask = mask.expanded(axis: mask.rank - stepAxes) }
+    while mask.rank < others.count + 2 + 2 * axes.count {
+      mask = mask.expanded(axis: mask.rank - 2 * axes.count)
+    }
+    return mask
+  }
+
+  /// An input's own mask, of its first axes, as [batch, …, 1, queries…, 1…]
+  func aligned(queryMask: Tensor) -> Tensor {
+    let steps = turned(queryMask).expanded(axis: others.count + 1)
+    return axes.reduce(steps) { mask, _ in mask.expanded(axis: -1) }
+  }
+
+  /// An input's own mask, of its first axes, as [batch, …, 1, 1…, keys…]
+  func aligned(keyMask: Tensor) -> Tensor {
+    (0...axes.count).reduce(turned(keyMask)) { mask, _ in mask.expanded(axis: others.count + 1) }
+  }
+
+  /// [batch, …, steps…]
+  private func turned(_ mask: Tensor) -> Tensor {
+    var mask = mask
+    while mask.rank < shape.rank - 2 { mask = mask.expanded(axis: -1) }
+    return others.isEmpty ? mask : mask.transposed(order.dropLast(2))
+  }
+
+  /// What stretches to [batch, heads, queries, keys] of folded steps.
+  ///
+  /// - Parameter mask: what stretches to [batch, …, heads, queries…, keys…]
+  func fold(mask: Tensor, keys: FoldedSteps) -> Tensor {
     guard axes.count > 1 || !others.isEmpty else { return mask }
+    let heads = mask.shape[others.count + 1]
     let lead = [shape[0]] + others.map { shape[$0] }
     let stepSizes = axes.map { shape[$0] } + axes.map { keys.shape[$0] }
-    let full = mask.broadcast(to: Shape(lead + [mask.shape[count - 1]] + stepSizes))
-    return full.reshaped(to: [batch, mask.shape[count - 1], steps, keys.steps])
+    let full = mask.broadcast(to: Shape(lead + [heads] + stepSizes))
+    return full.reshaped(to: [batch, heads, steps, keys.steps])
   }
 }

@@ -56,7 +56,7 @@ public final class MultiHeadAttention: Layer, ConfigurableLayer, @unchecked Send
   ///   - useGate: the heads' results are multiplied by sigmoids of projections of the query.
   ///   - outputShape: nil: as the last axis of the query.
   ///   - attentionAxes: the axes that steps lie along, the batch axis being 0; nil: all but the first and the last.
-  ///   - slidingWindow: a query sees keys less than so many places away; nil: all.
+  ///   - slidingWindow: a query sees keys less than so many places away; nil: all. Along axis 1 alone.
   ///   - flashAttention: Keras' choice between kernels. Here one that stores no weights is always taken where it can be;
   ///     `true` says that nothing else may, and so refuses dropout.
   public convenience init(
@@ -143,6 +143,7 @@ public final class MultiHeadAttention: Layer, ConfigurableLayer, @unchecked Send
   public override func check(_ inputs: [Shape]) throws {
     try SequenceInputs.check(
       inputs, rank: heads.axes.count == 1 ? inputs[0].rank : heads.axes.last! + 2, path: path)
+    try heads.checkAxes(inputs, path: path)
     try queryDense.check([inputs[0]])
     try valueDense.check([inputs[1]])
     try keyDense.check([inputs.count > 2 ? inputs[2] : inputs[1]])
