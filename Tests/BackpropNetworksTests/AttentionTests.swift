@@ -10,7 +10,7 @@ import Testing
   func ownMasks(_ axes: [Int]) {
     let random = RandomGenerator(seed: 4)
     var (query, value) = (random.normal([2, 2, 3, 4]), random.normal([2, 2, 3, 4]))
-    let layer = MultiHeadAttention(2, keyDim: 3, attentionAxes: .many(axes))
+    let layer = MultiHeadAttention(2, keyDim: 3, attentionAxes: OneOrMany(axes))
     let unmasked = layer(query: query, value: value)
     let queryMask = Tensor([true, true, false, true, false, true, true, true, true, true, true, false])
       .reshaped(to: [2, 2, 3])
