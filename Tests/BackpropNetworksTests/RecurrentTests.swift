@@ -129,9 +129,25 @@ import Testing
     #expect(names.count >= 4)
     layer.resetState()
     expectClose(try model.predict(x), first, atol: 1e-6, rtol: 1e-6)
-    #expect(message { try layer.prepare([[5, 2, 4]]) }.contains("a batch of 5 can't go on from it"))
+    #expect(message { try layer.prepare([[5, 2, 4]]) }.contains("shape [3, 3], a batch whose state has shape [5, 3]"))
     layer.resetState()
     #expect(message { try layer.prepare([[5, 2, 4]]) } == "nothing")
+  }
+
+  @Test("a stateful layer over images of open size carries a state for each size")
+  func statefulImages() throws {
+    let model = Sequential {
+      Input(sizes: [3, nil, 2])
+      ConvLSTM1D(4, kernelSize: 3, padding: .same, stateful: true, name: "conv")
+    }
+    let wide = try model.predict(Self.sequences([1, 3, 7, 2]))
+    #expect(wide.shape == [1, 7, 4])
+    let narrow = Self.sequences([1, 3, 5, 2])
+    #expect(
+      message { _ = try model.predict(narrow) }.contains(
+        "conv: carries a state of shape [1, 7, 4], a batch whose state has shape [1, 5, 4] can't go on from it"))
+    (model.layers[0] as! RecurrentLayer).resetState()
+    #expect(try model.predict(narrow).shape == [1, 5, 4])
   }
 
   // MARK: Cells of a user's own

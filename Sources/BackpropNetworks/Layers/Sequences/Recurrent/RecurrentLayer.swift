@@ -5,8 +5,8 @@ import Synchronization
 public class RecurrentLayer: Layer, @unchecked Sendable {
   public let cell: RNNCell
   let recurrence: RecurrenceOptions
-  /// What a stateful layer goes on from, for each size of batch.
-  private let carried = Mutex<[Int: [Variable]]>([:])
+  /// What a stateful layer goes on from, by the shapes of its states: batches, and images, may be of several sizes.
+  private let carried = Mutex<[[Shape]: [Variable]]>([:])
 
   init(
     _ cell: RNNCell, _ recurrence: RecurrenceOptions, name: String?, trainable: Bool, dtype: DTypePolicy
@@ -71,38 +71,38 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
         "expected an initial state of \(expected.map(\.description).joined(separator: " and ")), got \(given.map(\.description).joined(separator: " and "))"
       )
     }
-    try checkCarried(step[0])
+    try checkCarried(expected)
   }
 
   /// Refuses a batch of another size than the one whose state is carried.
-  private func checkCarried(_ batch: Int) throws {
-    guard recurrence.stateful, given(batch) == nil else { return }
-    let busy = carried.withLock { $0 }.first { size, states in
-      size != batch && states.contains { $0.stored.doubles.contains { $0 != 0 } }
-    }
+  private func checkCarried(_ shapes: [Shape]) throws {
+    guard recurrence.stateful else { return }
+    let carried = carried.withLock { $0 }
+    guard carried[shapes] == nil else { return }
+    let busy = carried.values.first { $0.contains { $0.stored.doubles.contains { $0 != 0 } } }
     guard let busy else { return }
     throw ModelError(
       .shape, at: path,
-      "carries the state of \(busy.key) sequences, a batch of \(batch) can't go on from it; use batches of one size, or call resetState() before"
+      "carries a state of shape \(busy[0].shape), a batch whose state has shape \(shapes[0]) can't go on from it; use batches of one size, or call resetState() before"
     )
   }
 
   // MARK: State
 
-  private func given(_ batch: Int) -> [Variable]? { carried.withLock { $0[batch] } }
-
-  private func carriedStates(_ shapes: [Shape], batch: Int) -> [Variable] {
+  private func carriedStates(_ shapes: [Shape]) -> [Variable] {
     carried.withLock { carried in
-      if let known = carried[batch] { return known }
+      if let known = carried[shapes] { return known }
       let made = shapes.map { Variable(Tensor.zeros($0, dtype: dtype), name: "\(path)/rnn_state") }
-      carried[batch] = made
+      carried[shapes] = made
       return made
     }
   }
 
   /// What is carried from batch to batch.
   package override var carriedVariables: [Variable] {
-    carried.withLock { $0 }.sorted { $0.key < $1.key }.flatMap(\.value)
+    func sizes(_ shapes: [Shape]) -> [Int] { shapes.flatMap(\.dimensions) }
+    return carried.withLock { $0 }.sorted { sizes($0.key).lexicographicallyPrecedes(sizes($1.key)) }
+      .flatMap(\.value)
   }
 
   /// A stateful layer begins the next batch with zeros. Keras' `reset_state`.
@@ -135,7 +135,7 @@ public class RecurrentLayer: Layer, @unchecked Sendable {
   func results(_ inputs: [Tensor], _ masks: CellMasks, _ context: CallContext) -> [Tensor] {
     let sequence = inputs[0]
     let shapes = cell.stateShapes(for: step(of: sequence.shape))
-    let carried = recurrence.stateful ? carriedStates(shapes, batch: sequence.shape[0]) : []
+    let carried = recurrence.stateful ? carriedStates(shapes) : []
     var states = Array(inputs.dropFirst())
     if states.isEmpty { states = carried.map(\.value) }
     states = cell.cast(states: states)
