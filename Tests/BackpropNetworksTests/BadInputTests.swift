@@ -145,7 +145,7 @@ import Testing
       }
     ),
     (
-      "attention: a causal mask needs attention along axis 1 alone, got the axes [1, 2]",
+      "attention: a causal mask needs attention along one axis, got the axes [1, 2]",
       {
         let x = Input([3, 4, 5])
         let attention = MultiHeadAttention(2, keyDim: 3, name: "attention")

@@ -129,7 +129,9 @@ import Testing
     #expect(names.count >= 4)
     layer.resetState()
     expectClose(try model.predict(x), first, atol: 1e-6, rtol: 1e-6)
-    #expect(message { try layer.prepare([[5, 2, 4]]) }.contains("shape [3, 3], a batch whose state has shape [5, 3]"))
+    #expect(
+      message { try layer.prepare([[5, 2, 4]]) }.contains(
+        "shape [3, 3], a batch whose state has shape [5, 3]"))
     layer.resetState()
     #expect(message { try layer.prepare([[5, 2, 4]]) } == "nothing")
   }
@@ -145,7 +147,8 @@ import Testing
     let narrow = Self.sequences([1, 3, 5, 2])
     #expect(
       message { _ = try model.predict(narrow) }.contains(
-        "conv: carries a state of shape [1, 7, 4], a batch whose state has shape [1, 5, 4] can't go on from it"))
+        "conv: carries a state of shape [1, 7, 4], a batch whose state has shape [1, 5, 4] can't go on from it"
+      ))
     (model.layers[0] as! RecurrentLayer).resetState()
     #expect(try model.predict(narrow).shape == [1, 5, 4])
   }

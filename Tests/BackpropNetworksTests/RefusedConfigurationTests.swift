@@ -53,7 +53,7 @@ import Testing
     Refusal(
       layer: { MultiHeadAttention(2, keyDim: 3, attentionAxes: [1, 2], slidingWindow: 1) },
       inputs: [[1, 2, 3, 4], [1, 2, 3, 4]],
-      message: "multi_head_attention: slidingWindow needs attention along axis 1 alone, got the axes [1, 2]"),
+      message: "multi_head_attention: slidingWindow needs attention along one axis, got the axes [1, 2]"),
     Refusal(
       layer: { Normalization(axis: [-1, 1]) }, inputs: [[2, 4]],
       message: "normalization: the axes [-1, 1] name one of an input of shape [2, 4] twice"),

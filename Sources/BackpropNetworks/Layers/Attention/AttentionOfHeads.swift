@@ -38,9 +38,9 @@ final class AttentionOfHeads: @unchecked Sendable {
         "the inputs don't fit: attention along the axes \(axes) needs a query and a value of one size on axis \(axis), got shapes \(inputs[0]) and \(inputs[1])"
       )
     }
-    if slidingWindow != nil, axes != [1] {
+    if slidingWindow != nil, axes.count > 1 {
       throw ModelError(
-        .argument, at: path, "slidingWindow needs attention along axis 1 alone, got the axes \(axes)")
+        .argument, at: path, "slidingWindow needs attention along one axis, got the axes \(axes)")
     }
   }
 
@@ -65,8 +65,8 @@ final class AttentionOfHeads: @unchecked Sendable {
 
   /// Why a call can't be told these; nil: it can.
   func refusal(of options: Set<CallOption>) -> String? {
-    if options.contains(.useCausalMask), axes != [1] {
-      return "a causal mask needs attention along axis 1 alone, got the axes \(axes)"
+    if options.contains(.useCausalMask), axes.count > 1 {
+      return "a causal mask needs attention along one axis, got the axes \(axes)"
     }
     if options.contains(.returnAttentionScores), mayStoreNothing {
       return "with flashAttention there are no attention scores to return"

@@ -56,7 +56,7 @@ public final class MultiHeadAttention: Layer, ConfigurableLayer, @unchecked Send
   ///   - useGate: the heads' results are multiplied by sigmoids of projections of the query.
   ///   - outputShape: nil: as the last axis of the query.
   ///   - attentionAxes: the axes that steps lie along, the batch axis being 0; nil: all but the first and the last.
-  ///   - slidingWindow: a query sees keys less than so many places away; nil: all. Along axis 1 alone.
+  ///   - slidingWindow: a query sees keys less than so many places away; nil: all. With one axis alone.
   ///   - flashAttention: Keras' choice between kernels. Here one that stores no weights is always taken where it can be;
   ///     `true` says that nothing else may, and so refuses dropout.
   public convenience init(
