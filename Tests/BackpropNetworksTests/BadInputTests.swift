@@ -145,6 +145,14 @@ import Testing
       }
     ),
     (
+      "einsum: expected 24 elements along axis b of \"abc,cd->abd\", got [1, 40, 5]",
+      {
+        let x = Input(sizes: [nil, 5])
+        let einsum = EinsumDense("abc,cd->abd", outputShape: [nil, 4], biasAxes: "bd", name: "einsum")
+        _ = try Model(inputs: x, outputs: einsum(x))
+      }
+    ),
+    (
       "attention: a causal mask needs attention along one axis, got the axes [1, 2]",
       {
         let x = Input([3, 4, 5])

@@ -167,14 +167,23 @@ public final class EinsumDense: Layer, ConfigurableLayer, @unchecked Sendable {
     }
     let terms = try terms()
     let skip = terms.rest == .left ? inputs[0].rank - terms.input.count : 0
+    let kernelSizes = Dictionary(uniqueKeysWithValues: zip(terms.kernel, kernel.shape.dimensions))
+    let biasSizes = self.biasSizes(terms)
     for (position, letter) in terms.input.enumerated() {
-      guard let place = terms.kernel.firstIndex(of: letter), kernel.shape[place] != inputs[0][position + skip]
+      guard let size = kernelSizes[letter] ?? biasSizes[letter], size != inputs[0][position + skip]
       else { continue }
       throw ModelError(
         .shape, at: path,
-        "expected \(kernel.shape[place]) elements along axis \(letter) of \"\(configuration.equation)\", got \(inputs[0])"
+        "expected \(size) elements along axis \(letter) of \"\(configuration.equation)\", got \(inputs[0])"
       )
     }
+  }
+
+  /// How long the bias is along those of its axes that aren't stretched.
+  private func biasSizes(_ terms: Terms) -> [Character: Int] {
+    guard let bias, let axes = configuration.biasAxes else { return [:] }
+    let sizes = zip(terms.output.drop { !axes.contains($0) }, bias.shape.dimensions)
+    return Dictionary(uniqueKeysWithValues: sizes.filter { axes.contains($0.0) })
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor {

@@ -76,10 +76,10 @@ attention(G(3, 4, 2, dropout=0.3), *sequences(), floats(2, 4, 4), SEEN)
 attention(G(3, 4, 1, sliding_window=1), *sequences(), options=[CAUSAL])
 
 random = np.random.default_rng(6)
-GRID = random.random((2, 2, 3, 2, 3)) < 0.6
+GRID = random.random((2, 2, 2, 2, 2)) < 0.6
 ROWS = random.random((2, 2, 3, 3)) < 0.6
 GRID[..., 0, 0] = ROWS[..., 0] = True
-attention(M(2, 3, attention_axes=(1, 2)), *grids(), floats(2, 2, 3, 4), GRID)
+attention(M(2, 3, attention_axes=(1, 2)), floats(2, 2, 2, 4), floats(2, 2, 2, 4), floats(2, 2, 2, 4), GRID)
 attention(M(2, 3, attention_axes=2), *grids(), floats(2, 2, 3, 4), ROWS)
 attention(M(2, 3, attention_axes=1, sliding_window=1), *grids())
 attention(M(2, 3, attention_axes=1), *grids(), masks=[QUERY[:, :2], VALUE[:, 2:]])
