@@ -52,6 +52,13 @@ struct JSONTests {
     #expect(message { _ = try Self.parse(text) } == words)
   }
 
+  @Test("text is UTF-8, before and behind escaped characters", arguments: ["\\n", "", "ü\\t"])
+  func textThatIsNone(_ before: String) {
+    let bytes = Array("[\"\(before)".utf8) + [0xC3] + Array("x\"]".utf8)
+    let words = message { _ = try JSONParser.parse(bytes, name: "x.json") }
+    #expect(words.hasPrefix("x.json: offset 1: expected text in UTF-8"))
+  }
+
   @Test("no damage makes the parser trap")
   func damage() {
     forEachDamaged(Array(#"{"a": [1, -2.5e3, "\u00fc\ud83d\ude00ü", true], "b": null}"#.utf8)) {
