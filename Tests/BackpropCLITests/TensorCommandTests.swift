@@ -80,8 +80,12 @@ struct TensorCommandTests {
     arguments: [
       (["tensors.npz", "a.keras"], "holds tensors but no layers"),
       (["tensors.npz", "a.npy"], "holds 12 tensors, an .npy file one"),
-      (["matrix.npy", "a.txt"], "holds tensors but no layers"),
-      (["nested.keras", "a.txt"], "expected a name that ends in .keras"),
+      (["matrix.npy", "a.weights.h5"], "holds tensors but no layers"),
+      (["matrix.npy", "a.txt"], "a.txt: tensors are written as .safetensors, .npz or .npy"),
+      (
+        ["nested.keras", "a.h5"],
+        "a.h5: a model is written as .keras, its weights as one of .weights.h5, .safetensors, .npz"
+      ),
       (["variants.json", "a.npz"], "No such file or directory"),
     ])
   func refused(_ files: [String], _ words: String) throws {

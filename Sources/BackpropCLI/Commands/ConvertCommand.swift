@@ -45,6 +45,10 @@ struct ConvertCommand: Command {
 
   private func write(_ model: Model) throws {
     if WeightFormat(path: output) != nil { return try model.saveWeights(output) }
+    guard output.hasSuffix(".keras") else {
+      let weights = WeightFormat.allCases.map(\.rawValue).joined(separator: ", ")
+      throw CommandError("\(output): a model is written as .keras, its weights as one of \(weights)")
+    }
     try model.save(output)
   }
 
@@ -59,6 +63,8 @@ struct ConvertCommand: Command {
     switch WeightFormat(path: output) {
     case .safetensors: try Safetensors.save(try file.tensors(), to: output)
     case .npz: try NPZ.save(try file.tensors(), to: output)
+    case nil where !output.hasSuffix(".keras"):
+      throw CommandError("\(output): tensors are written as .safetensors, .npz or .npy")
     case .keras, nil:
       throw CommandError(
         """

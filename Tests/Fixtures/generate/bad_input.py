@@ -215,6 +215,7 @@ case(
 case("convert", "a.npz", "a.npy", files={"a.npz": "tensors.npz"})
 case("convert", "a.npz", "a.keras", files={"a.npz": "tensors.npz"})
 case("convert", "a.npz", "a.xyz", files={"a.npz": "tensors.npz"})
+case("convert", "a.keras", "a.h5", files={"a.keras": keras()})
 case("convert", "a.keras", "nowhere/a.npz", files={"a.keras": keras()})
 case("convert", "a.keras", "a.npz", "--model", "b.keras", files={"a.keras": "tensors.npz", "b.keras": keras()})
 case("convert", "a.npz", "b.npz", "--model", "b.keras", files={"a.npz": "tensors.npz", "b.keras": keras()})
