@@ -44,6 +44,12 @@ import Testing
     #expect(object["class"] as? Int == 1)
     #expect(object["file"] as? String == "pictures/right/3.png")
 
+    let files = ["pictures/right/3.png", "pictures/left/1.png", "pictures/right"]
+    let several = try backprop(["predict", "m.keras"] + files + ["--log", "json"], in: folder).objects()
+    #expect(several.compactMap { $0["row"] as? Int } == Array(0..<12))
+    #expect(several.compactMap { $0["class"] as? Int } == [1, 0] + Array(repeating: 1, count: 10))
+    #expect(several.prefix(2).compactMap { $0["file"] as? String } == Array(files.prefix(2)))
+
     let all = try backprop(["predict", "m.keras", "pictures"], in: folder)
     #expect(all.lines.count == 21)
     #expect(all.lines[0] == "class\tp0\tp1\tfile")

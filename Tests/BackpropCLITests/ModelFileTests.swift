@@ -71,6 +71,11 @@ import Testing
     let labelled = try backprop(["predict", "digits.keras", "rows.csv", "--label", "last"], in: folder)
     #expect(labelled.lines[...] == expected)
 
+    try folder.write(lines[0] + "\n", to: "first.csv")
+    let two = try backprop(["predict", "digits.keras", "first.csv", "-"], input: lines[1], in: folder)
+    #expect(
+      two.lines == [expected[0] + "\tfile", expected[1] + "\tfirst.csv", expected[2] + "\tstandard input"])
+
     let refused = try backprop(["predict", "digits.keras", "rows.csv"], in: folder)
     #expect(refused.status == 1)
     #expect(

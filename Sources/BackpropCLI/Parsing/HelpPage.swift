@@ -11,7 +11,10 @@ struct HelpPage: CustomStringConvertible {
     let type = Swift.type(of: command)
     let operands = invocation.positionalParameters
     heading("NAME", "\(CommandLineTool.name) \(type.name) - \(type.abstract)")
-    let synopsis = operands.map { $0.isRequired ? $0.title : "[\($0.title)]" }
+    let synopsis = operands.map { operand in
+      let name = operand.title + (operand.takesMany ? "…" : "")
+      return operand.isRequired ? name : "[\(name)]"
+    }
     heading("SYNOPSIS", ([CommandLineTool.name, type.name, "[OPTION…]"] + synopsis).joined(separator: " "))
     title("DESCRIPTION")
     paragraphs(type.discussion)

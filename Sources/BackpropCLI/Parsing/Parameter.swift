@@ -4,6 +4,7 @@
 /// @Option("epochs", "N", "how many times to go over all rows", must: .positive) var epochs = 10
 /// @Flag("no-shuffle", "take the rows in the same order in every epoch") var noShuffle
 /// @Operand("FILE", "the model") var file: String
+/// @Operands("INPUT", "the rows") var inputs = [DataSource.standardInput]
 /// ```
 protocol Parameter: AnyObject {
   /// As messages name it: `--epochs`, `FILE`.
@@ -34,6 +35,8 @@ extension NamedParameter {
 protocol PositionalParameter: Parameter {
   var isRequired: Bool { get }
   var isGiven: Bool { get }
+  /// Whether it is read with each of the values that are left; only the last one may.
+  var takesMany: Bool { get }
 }
 
 /// `--name VALUE`, with a default.
@@ -122,9 +125,37 @@ final class Operand<Value: ArgumentValue>: PositionalParameter {
   /// The parser has seen to it that there is one.
   var wrappedValue: Value { value! }
   var choices: [String] { Value.choices }
+  var takesMany: Bool { false }
 
   func read(_ text: String) throws {
     value = try BackpropCLI.value(Value.self, of: text, for: title)
+    isGiven = true
+  }
+}
+
+/// All values that are left among the arguments that aren't options; others where there are none.
+@propertyWrapper
+final class Operands<Value: ArgumentValue>: PositionalParameter {
+  let title: String
+  let help: String
+  let defaultArgument: String
+  private(set) var isGiven = false
+  private(set) var wrappedValue: [Value]
+
+  init(wrappedValue: [Value], _ title: String, _ help: String) {
+    self.title = title
+    self.help = help
+    self.wrappedValue = wrappedValue
+    defaultArgument = wrappedValue.map(\.argument).joined(separator: " ")
+  }
+
+  var isRequired: Bool { false }
+  var choices: [String] { Value.choices }
+  var takesMany: Bool { true }
+
+  func read(_ text: String) throws {
+    let value = try value(Value.self, of: text, for: title)
+    wrappedValue = isGiven ? wrappedValue + [value] : [value]
     isGiven = true
   }
 }

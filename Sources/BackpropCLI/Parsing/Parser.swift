@@ -59,13 +59,17 @@ struct Invocation {
 
   private func place(_ values: [String]) throws {
     let operands = positionalParameters
-    for (operand, value) in zip(operands, values) { try operand.read(value) }
+    var rest = values[...]
+    for operand in operands {
+      repeat {
+        guard let value = rest.popFirst() else { break }
+        try operand.read(value)
+      } while operand.takesMany
+    }
     if let missing = operands.first(where: { $0.isRequired && !$0.isGiven }) {
       throw UsageError("expected \(missing.title): \(missing.help)")
     }
-    if values.count > operands.count {
-      throw UsageError("unexpected argument '\(values[operands.count])'")
-    }
+    if let extra = rest.first { throw UsageError("unexpected argument '\(extra)'") }
   }
 }
 
