@@ -63,6 +63,8 @@ import Testing
     #expect(waits.contains("'concatenate_1', which waits for 'lost'"), "\(waits)")
     let output = try message { $0 = $0.replacing("[\"size\", 0, 0]", with: "[\"size\", 0, 7]") }
     #expect(output.contains("'output_layers' to name layers of the model"), "\(output)")
+    let never = try message { $0 = $0.replacing("[\"size\", 0, 0]", with: "[\"size\", \(Int.min), 0]") }
+    #expect(never.contains("'output_layers' to name layers of the model"), "\(never)")
     let twice = try message { $0 = $0.replacing("\"name\": \"left\"", with: "\"name\": \"a\"") }
     #expect(twice.contains("two that are called 'a'"), "\(twice)")
     let huge = try message { $0 = $0.replacing("[null, 3, 2]", with: "[null, 4294967296, 4294967296]") }

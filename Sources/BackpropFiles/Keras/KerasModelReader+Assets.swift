@@ -10,8 +10,9 @@ extension KerasModelReader {
   ) throws {
     let bytes = try text.bytes(at: 0, count: text.count)
     let isMasked = config["mask_token"] ?? .null != .null && config["output_mode"] ?? "int" == "int"
-    let special = max(0, config["num_oov_indices"]?.int ?? 1) + (isMasked ? 1 : 0)
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+    let unknown = config["num_oov_indices"]?.int ?? 1
+    let special = min(max(0, unknown), lines.count) + (isMasked ? 1 : 0)
     config["vocabulary"] = .array(
       try lines.dropFirst(special).map { line in
         guard let number = Int(line) else {

@@ -24,7 +24,7 @@ extension KerasModelReader {
     /// - Parameter firstCall: 1 where the layer is a Functional and the reference stands in the model's own inputs or outputs.
     init?(_ value: ConfigValue, firstCall: Int = 0) {
       guard let parts = value.elements, parts.count >= 3, let layer = parts[0].text, let call = parts[1].int,
-        let result = parts[2].int
+        let result = parts[2].int, call >= 0
       else { return nil }
       (self.layer, self.call, self.result) = (layer, call - firstCall, result)
     }

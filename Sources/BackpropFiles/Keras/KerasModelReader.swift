@@ -46,8 +46,9 @@ struct KerasModelReader {
     _ top: KerasConfigObject, _ weights: HDF5Reader, seed: Int, read: (Model) throws -> Void
   ) throws -> Model {
     // An element of a weight is at most eight bytes, whatever the file stores.
-    let elements = weights.datasets.values.reduce(0) { $0 + (product($1.shape) ?? 0) }
-    let budget = WeightBudget(bytes: min(elements, 1 << 50) * 8)
+    let most = 1 << 50
+    let elements = weights.datasets.values.reduce(0) { min($0 + min(product($1.shape) ?? 0, most), most) }
+    let budget = WeightBudget(bytes: elements * 8)
     let model: Model
     do {
       model = try WeightBudget.$current.withValue(budget) { try self.model(top, seed: seed, at: []) }
