@@ -46,8 +46,8 @@ import Testing
 
   @Test("a damaged graph is refused with the place")
   func damaged() throws {
-    func message(_ change: (inout String) -> Void) throws -> String {
-      let archive = try ZipArchive(try ByteRegion(path: fixture("functional-several.keras")))
+    func message(in path: String? = nil, _ change: (inout String) -> Void) throws -> String {
+      let archive = try ZipArchive(try ByteRegion(path: path ?? fixture("functional-several.keras")))
       func member(_ name: String) throws -> ByteRegion { try archive.contents(of: archive.member(name)!) }
       let config = try member(KerasPaths.config)
       var text = String(decoding: try config.bytes(at: 0, count: config.count), as: UTF8.self)
@@ -63,12 +63,20 @@ import Testing
     #expect(waits.contains("'concatenate_1', which waits for 'lost'"), "\(waits)")
     let output = try message { $0 = $0.replacing("[\"size\", 0, 0]", with: "[\"size\", 0, 7]") }
     #expect(output.contains("'output_layers' to name layers of the model"), "\(output)")
-    let never = try message { $0 = $0.replacing("[\"size\", 0, 0]", with: "[\"size\", \(Int.min), 0]") }
-    #expect(never.contains("'output_layers' to name layers of the model"), "\(never)")
     let twice = try message { $0 = $0.replacing("\"name\": \"left\"", with: "\"name\": \"a\"") }
     #expect(twice.contains("two that are called 'a'"), "\(twice)")
     let huge = try message { $0 = $0.replacing("[null, 3, 2]", with: "[null, 4294967296, 4294967296]") }
     #expect(huge.contains("sizes of an input"), "\(huge)")
+
+    // Calls of nested models are counted from 1 where they are inputs or outputs.
+    let folder = try TemporaryFolder()
+    let (x, y) = (Input([3]), Input([3]))
+    let inner = try Model(inputs: x, outputs: Dense(2)(x), name: "inner")
+    try Model(inputs: y, outputs: inner(y)).save("\(folder.path)/nested.keras")
+    let never = try message(in: "\(folder.path)/nested.keras") {
+      $0 = $0.replacing("[\"inner\", 1, 0]", with: "[\"inner\", \(Int.min), 0]")
+    }
+    #expect(never.contains("'output_layers' to name layers of the model, found something else"), "\(never)")
   }
 
   @Test("a Lambda is refused with the reason")

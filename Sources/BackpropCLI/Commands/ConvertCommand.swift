@@ -45,7 +45,7 @@ struct ConvertCommand: Command {
 
   private func write(_ model: Model) throws {
     if WeightFormat(path: output) != nil { return try model.saveWeights(output) }
-    guard output.hasSuffix(".keras") else {
+    guard KerasFile.isName(output) else {
       let weights = WeightFormat.allCases.map(\.rawValue).joined(separator: ", ")
       throw CommandError("\(output): a model is written as .keras, its weights as one of \(weights)")
     }
@@ -63,7 +63,7 @@ struct ConvertCommand: Command {
     switch WeightFormat(path: output) {
     case .safetensors: try Safetensors.save(try file.tensors(), to: output)
     case .npz: try NPZ.save(try file.tensors(), to: output)
-    case nil where !output.hasSuffix(".keras"):
+    case nil where !KerasFile.isName(output):
       throw CommandError("\(output): tensors are written as .safetensors, .npz or .npy")
     case .keras, nil:
       throw CommandError(

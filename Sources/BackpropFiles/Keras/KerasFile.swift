@@ -67,8 +67,11 @@ package enum KerasFile {
     try AtomicFile.checkWritable(path)
   }
 
+  /// Whether the name ends as those of whole models do.
+  package static func isName(_ path: String) -> Bool { path.hasSuffix(".keras") }
+
   static func checkName(_ path: String) throws {
-    guard path.hasSuffix(".keras") else {
+    guard isName(path) else {
       throw DataError(
         file: path, place: .wholeFile,
         expected: "a name that ends in .keras, by which Keras knows such files",

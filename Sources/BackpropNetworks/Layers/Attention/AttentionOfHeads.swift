@@ -32,7 +32,8 @@ final class AttentionOfHeads: @unchecked Sendable {
 
   /// Whether queries and keys lie alike on the axes that attention doesn't go along, and the window on the one that it does.
   func checkAxes(_ inputs: [Shape], path: String) throws {
-    for axis in others(inputs[0]) where inputs[1][axis] != inputs[0][axis] {
+    for axis in FoldedSteps.others(axes, features: inputs[0].rank - 1)
+    where inputs[1][axis] != inputs[0][axis] {
       throw ModelError(
         .shape, at: path,
         "the inputs don't fit: attention along the axes \(axes) needs a query and a value of one size on axis \(axis), got shapes \(inputs[0]) and \(inputs[1])"
@@ -44,15 +45,14 @@ final class AttentionOfHeads: @unchecked Sendable {
     }
   }
 
-  private func others(_ query: Shape) -> [Int] { (1..<query.rank - 1).filter { !axes.contains($0) } }
-
   /// Whether the attention mask, where there is one, stretches to [batch, …, heads, queries…, keys…]: axes that are missing
   /// come before those of the steps.
   func checkMask(_ inputs: [Shape], heads: Int, path: String) throws {
     guard inputs.count > 3 else { return }
     let (query, mask) = (inputs[0], inputs[3])
+    let others = FoldedSteps.others(axes, features: query.rank - 1)
     let full =
-      ([0] + others(query)).map { query[$0] } + [heads] + axes.map { query[$0] } + axes.map { inputs[1][$0] }
+      ([0] + others).map { query[$0] } + [heads] + axes.map { query[$0] } + axes.map { inputs[1][$0] }
     let missing = full.count - mask.rank, steps = 2 * axes.count
     let sizes =
       mask.dimensions.dropLast(steps) + [Int](repeating: 1, count: max(missing, 0))
@@ -128,8 +128,11 @@ struct FoldedSteps {
   init(_ shape: Shape, _ axes: [Int]) {
     self.shape = shape
     self.axes = axes
-    others = (1..<shape.rank - 2).filter { !axes.contains($0) }
+    others = Self.others(axes, features: shape.rank - 2)
   }
+
+  /// The axes after the batch's and before `features` that attention doesn't go along.
+  static func others(_ axes: [Int], features: Int) -> [Int] { (1..<features).filter { !axes.contains($0) } }
 
   var steps: Int { axes.reduce(1) { $0 * shape[$1] } }
   private var batch: Int { others.reduce(shape[0]) { $0 * shape[$1] } }
