@@ -76,7 +76,8 @@ struct InteropTests {
 
   /// Trains a little, saves the model, and beside it what it answers and what one more step makes of it.
   private func save(
-    _ model: Sequential, _ name: String, _ inputs: Tensor, _ labels: Tensor, isRandom: Bool = false
+    _ model: Model, _ name: String, _ inputs: Tensor, _ labels: Tensor, other: Tensor? = nil,
+    isRandom: Bool = false
   ) throws {
     for _ in 0..<3 { _ = try model.trainOnBatch(inputs, labels) }
     try model.save("\(folder!)/\(name).keras")
@@ -86,6 +87,10 @@ struct InteropTests {
       "weights": .array(model.getWeights().map(Self.value)),
       "state": .array(model.optimizer!.variables.map { Self.value($0.stored) }),
     ]
+    if let other {
+      facts["other"] = Self.value(other)
+      facts["other_output"] = Self.value(try model.predict(other))
+    }
     model.resetMetrics()
     let loss = try model.trainOnBatch(inputs, labels)["loss"]!
     if !isRandom {
@@ -159,6 +164,49 @@ struct InteropTests {
     let model = Sequential([adapted, Dense(2)], name: "adapted")
     try model.compile(optimizer: Adafactor(), loss: .logCosh, metrics: [.cosineSimilarity()])
     try save(model, "ours-adapted", wave([8, 3]), wave([8, 2]))
+  }
+
+  @Test("models over images and sequences of any size")
+  func openSizes() throws {
+    func wave(_ shape: Shape) -> Tensor {
+      Tensor((0..<shape.elementCount).map { Float($0 * 37 % 41) / 20 - 1 }, shape: shape)
+    }
+    let labels = Tensor((0..<6).map { Int32($0 % 3) })
+    func trained(_ model: Model, _ name: String, _ inputs: Tensor, other: Tensor) throws {
+      try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy, metrics: [.accuracy])
+      try save(model, name, inputs, labels, other: other)
+    }
+    let image = Input(sizes: [nil, nil, 3])
+    let features = Sequential(name: "features") {
+      Conv2D(4, kernelSize: 3, activation: .relu)
+      BatchNormalization()
+      for _ in 0..<5 { [SeparableConv2D(3, kernelSize: 3, padding: .same), MaxPooling2D(padding: .same)] }
+    }
+    let head = Sequential(name: "head") {
+      GlobalAveragePooling2D()
+      Dense(3, activation: .softmax)
+    }
+    try trained(
+      Model(inputs: image, outputs: head(features(image))), "ours-open-images", wave([6, 9, 8, 3]),
+      other: wave([2, 12, 7, 3]))
+    let steps = Sequential {
+      Input(sizes: [nil, 4])
+      LSTM(5, returnSequences: true)
+      Sequential {
+        MultiHeadAttention(2, keyDim: 3)
+        LayerNormalization()
+      }
+      GlobalMaxPooling1D()
+      Dense(3, activation: .softmax)
+    }
+    try trained(steps, "ours-open-steps", wave([6, 5, 4]), other: wave([2, 8, 4]))
+    let unsaid = Sequential {
+      Conv1D(3, kernelSize: 3)
+      Bidirectional(GRU(2))
+      Dense(3, activation: .softmax)
+    }
+    _ = try unsaid.predict(wave([2, 8, 4]))
+    try trained(unsaid, "ours-open-unsaid", wave([6, 5, 4]), other: wave([2, 8, 4]))
   }
 
   @Test("weights alone, in every form")

@@ -139,6 +139,75 @@ struct KerasFileTests {
     #expect(!text.contains("\"gradient_accumulation_steps\": null"))
   }
 
+  @Test(
+    "sizes that are open in Keras' file are open here and in what we write of it", arguments: KerasCase.open)
+  func openSizes(_ golden: KerasCase) throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/again.keras"
+    let (model, _) = try Self.load(golden.path)
+    let copy = try cloneModel(model)
+    try copy.setWeights(model.getWeights())
+    try copy.save(path)
+    for model in [model, copy, try Model.load(path)] {
+      expectClose(try model.predict(golden.tensor("other")), golden.tensor("other_output"))
+      expectClose(try model.predict(golden.tensor("input")), golden.tensor("output"))
+    }
+    func buildConfigs(_ value: ConfigValue) -> [String: ConfigValue] {
+      if case .array(let elements) = value {
+        return elements.map(buildConfigs).reduce(into: [:]) { $0.merge($1) { $1 } }
+      }
+      guard case .object(let fields) = value else { return [:] }
+      var found = buildConfigs(.array(Array(fields.values)))
+      if case .object(let config)? = fields["config"], let name = config["name"]?.text {
+        found[name] = fields["build_config"]
+      }
+      return found
+    }
+    let theirs = buildConfigs(try Self.config(golden.path))
+    let ours = buildConfigs(try Self.config(path))
+    #expect(ours.count > 2)
+    for (name, config) in ours { #expect(config == theirs[name], "\(name)") }
+  }
+
+  @Test("a model without an Input that was given images of two sizes is saved with both open")
+  func severalSizes() throws {
+    func images(_ height: Int, _ width: Int) -> Tensor { counting([2, height, width, 3], .float32) / 100 }
+    let folder = try TemporaryFolder()
+    let model = Sequential {
+      Conv2D(2, kernelSize: 3)
+      GlobalAveragePooling2D()
+    }
+    let expected = try [images(5, 6), images(7, 6)].map { try model.predict($0) }
+    try model.save(folder.path + "/a.keras")
+    let again = try Model.load(folder.path + "/a.keras")
+    Self.expectIdentical(
+      try [images(5, 6), images(7, 6)].map { try again.predict($0) }, expected, "prediction")
+    #expect(
+      message { _ = try again.predict(images(7, 8)) }.contains("expected samples of shape [any, 6, 3], got"))
+
+    // Rows of seven.
+    let inner = Sequential {
+      Reshape([-1, 7])
+      Dense(2)
+    }
+    let (week, fortnight) = (Input([7]), Input([14]))
+    let rows = try Model(inputs: [week, fortnight], outputs: [inner(week), inner(fortnight)])
+    try rows.save(folder.path + "/rows.keras")
+    let days = [counting([2, 7], .float32), counting([2, 14], .float32)]
+    let saved: [Tensor] = try Model.load(folder.path + "/rows.keras").predict(days)
+    Self.expectIdentical(saved, try rows.predict(days), "prediction")
+    let weeks = Sequential {
+      Input(sizes: [nil])
+      Reshape([-1, 7])
+      Dense(2)
+    }
+    let answers = try days.map { try weeks.predict($0) }
+    try weeks.save(folder.path + "/weeks.keras")
+    let read = try Model.load(folder.path + "/weeks.keras")
+    Self.expectIdentical(try days.map { try read.predict($0) }, answers, "prediction")
+    #expect(try cloneModel(rows).weights.map(\.shape) == rows.weights.map(\.shape))
+  }
+
   static func config(_ path: String) throws -> ConfigValue {
     let archive = try ZipArchive(ByteRegion(path: path))
     let region = try archive.contents(of: #require(archive.member("config.json")))

@@ -16,7 +16,9 @@ struct KerasCase: CustomTestStringConvertible, Sendable {
   /// A whole model in a `.keras` file.
   static let all =
     read("keras_files") + read("optimizer_files") + read("functional_files") + read("attention_files")
-    + read("recurrent_files")
+    + read("recurrent_files") + open
+  /// A model over samples of which some sizes are open.
+  static let open = read("open_files")
   /// A model with several inputs and outputs.
   static let several = read("several_files")
   /// Weights alone, and a model of the older format; names are those of the files.

@@ -145,7 +145,7 @@ import Testing
       }
     ),
     (
-      "einsum: expected 24 elements along axis b of \"abc,cd->abd\", got [1, 40, 5]",
+      "einsum: expected 24 elements along axis b of \"abc,cd->abd\", got [1, 40, 5] (24 and 40 stand for sizes that are open)",
       {
         let x = Input(sizes: [nil, 5])
         let einsum = EinsumDense("abc,cd->abd", outputShape: [nil, 4], biasAxes: "bd", name: "einsum")

@@ -153,6 +153,43 @@ import Testing
     #expect(try model.predict(Tensor.ones([2, 5, 4])).shape == [2, 5, 3])
   }
 
+  @Test(
+    "open sizes may be too small for what stands for them first: long kernels, many poolings, in one branch")
+  func largeOpenSizes() throws {
+    let sound = Input(sizes: [nil, 2])
+    let long = GlobalMaxPooling1D()(Conv1D(3, kernelSize: 100)(sound))
+    var pooled = Conv1D(4, kernelSize: 3)(sound)
+    for _ in 0..<8 { pooled = MaxPooling1D()(pooled) }
+    #expect(pooled.shape == [nil, nil, 4])
+    let both = Concatenate()([GlobalAveragePooling1D()(pooled), long])
+    #expect(both.shape == [nil, 7])
+    let model = try Model(inputs: [sound], outputs: [both, pooled])
+    let results: [Tensor] = try model.predict([Tensor.ones([2, 600, 2])])
+    #expect(results.map(\.shape) == [[2, 7], [2, 2, 4]])
+    #expect(throws: ModelError.self) { let _: [Tensor] = try model.predict([Tensor.ones([2, 200, 2])]) }
+    #expect(
+      message {
+        let x = Input(sizes: [nil, 5])
+        _ = try Model(inputs: x, outputs: Dense(3)(Flatten()(x)))
+      }
+        == "dense: expected a last axis of 120, got [1, 200] (24 and 40 stand for sizes that are open)"
+    )
+  }
+
+  @Test("a summary shows which sizes are open")
+  func openSummary() throws {
+    let model = Sequential {
+      Input(sizes: [nil, 8, 3])
+      Conv2D(2, kernelSize: 3, name: "conv")
+      GlobalAveragePooling2D(name: "pool")
+    }
+    #expect(model.summaryText.contains("│ conv (Conv2D)                   │ (None, None, 6, 2)     │"))
+    #expect(model.summaryText.contains("│ pool (GlobalAveragePooling2D)   │ (None, 2)              │"))
+    let x = Input(sizes: [nil, 4])
+    let graph = try Model(inputs: x, outputs: LSTM(3, returnSequences: true, name: "lstm")(x))
+    #expect(graph.summaryText.contains("│ (None, None, 3)        │"))
+  }
+
   @Test("what doesn't fit is said when the model is made, with both shapes")
   func errors() throws {
     let a = Input([4], name: "a"), b = Input([3], name: "b")

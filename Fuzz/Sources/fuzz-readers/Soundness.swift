@@ -89,8 +89,8 @@ extension Model {
   }
 
   private func demandSoundInputs() {
-    // The batch axis is first, and 1 or open.
-    var shapes = preparedInputs ?? []
+    // The batch axis and others may be open.
+    var shapes = (preparedSizes ?? []).map { Shape($0.map { $0 ?? 1 }) }
     for layer in layers {
       if let input = layer as? Input { shapes.append(input.shape) }
       (layer as? Model)?.demandSoundInputs()

@@ -55,10 +55,10 @@ struct SummaryCommand: Command {
   }
 
   private static func json(of model: Model) -> JSON {
-    let shapes = model.preparedInputs.map(model.outputShapesOfLayers) ?? [:]
+    let sizes = model.outputSizesOfLayers()
     let layers = model.layers.map { layer -> JSON in
-      let sizes = shapes[ObjectIdentifier(layer)]?.first.map { shape in
-        JSON.array([.null] + shape.dimensions.dropFirst().map { .integer($0) })
+      let sizes = sizes[ObjectIdentifier(layer)]?.first.map { sizes in
+        JSON.array(sizes.map { size in size.map { .integer($0) } ?? .null })
       }
       return .object([
         ("name", .string(layer.name)), ("class", .string(layer.className)), ("output_shape", sizes ?? .null),

@@ -15,10 +15,10 @@ struct ModelFile {
 
   /// The shape of a sample, where the file says it.
   var sampleShape: Shape? {
-    let dimensions = (model.sublayers.first as? Input)?.configuration.batchShape.dropFirst()
-    guard let dimensions else { return model.preparedInputs?.first.map { Shape($0.dimensions.dropFirst()) } }
-    let known = dimensions.compactMap { $0 }
-    return known.count == dimensions.count ? Shape(known) : nil
+    let input = (model.sublayers.first as? Input)?.configuration.batchShape
+    guard let sizes = (input ?? model.preparedSizes?.first)?.dropFirst() else { return nil }
+    let known = sizes.compactMap { $0 }
+    return known.count == sizes.count ? Shape(known) : nil
   }
 
   /// Rows in the shape that the model takes: pictures for one that flattens them itself, rows of pixels for others.

@@ -86,9 +86,12 @@ struct KerasModelReader {
       layers.append(try layer(child, seed: seed, at: places.next(child.className)))
     }
     let name = object.config["name"]?.text
-    let shape = try inputShape(object, layers)
+    let known = try inputSizes(object, layers)
     let model = Sequential(layers, name: name, seed: seed)
-    try model.build(sampleShape: shape)
+    do { try model.build(sizes: known[0]) } catch {
+      // Open sizes that nothing can stand for; the model was built for some.
+      guard known.dropFirst().contains(where: { (try? model.build(sizes: $0)) != nil }) else { throw error }
+    }
     if object.config["trainable"]?.bool == false { model.trainable = false }
     return model
   }
@@ -125,22 +128,22 @@ struct KerasModelReader {
     }
   }
 
-  /// The shape of a sample: from the input layer, or from what the model was built with.
-  private func inputShape(_ object: KerasConfigObject, _ layers: [Layer]) throws -> Shape {
-    var sizes = (layers.first as? Input)?.configuration.batchShape.map {
-      $0.map { ConfigValue.integer($0) } ?? .null
+  /// The sizes of a sample: of the input layer, and those that the model was built with, where they are there.
+  private func inputSizes(_ object: KerasConfigObject, _ layers: [Layer]) throws -> [[Int?]] {
+    var found: [[Int?]] = []
+    if let input = layers.first as? Input { found.append(input.sizes) }
+    for case .array(let shape)? in [object.config["build_input_shape"], object.buildConfig["input_shape"]] {
+      // The batch axis is open, even where Keras wrote the size of the batch it was built with.
+      let sizes = shape.dropFirst().map { $0 == .null ? nil : $0.int ?? -1 }
+      if !shape.isEmpty, !found.contains(sizes) { found.append(sizes) }
     }
-    if sizes == nil, case .array(let shape)? = object.config["build_input_shape"] { sizes = shape }
-    if sizes == nil, case .array(let shape)? = object.buildConfig["input_shape"] { sizes = shape }
-    guard let sizes, !sizes.isEmpty else {
+    guard !found.isEmpty else {
       throw object.failure(
         "an InputLayer or 'build_input_shape', to know the weights' shapes", "neither",
         advice: "build the model before saving it")
     }
-    // The batch axis is open, even where Keras wrote the size of the batch it was built with.
-    let shape = Shape(sizes.dropFirst().map { $0 == .null ? 1 : $0.int ?? -1 })
-    try check(shape, object)
-    return shape
+    for sizes in found { try check(Shape(sizes.map { $0 ?? 1 }), object) }
+    return found
   }
 
   /// - Throws: `DataError` for sizes that no sample has.

@@ -34,14 +34,15 @@ struct KerasModelWriter {
   }
 
   private func sequential(_ model: Sequential) throws -> ConfigValue {
-    guard let inputs = model.preparedInputs, let input = inputs.first else {
+    guard let (sizes, areAll) = model.buildSizes else {
       throw ModelError(
         .order, at: model.path, "has no weights yet; call build(sampleShape:) or fit before save")
     }
-    let shape = Self.shape(input, batch)
+    let shape = Self.shape([nil] + sizes, batch)
     var layers = try model.sublayers.map { try object($0) }
-    if !(model.sublayers.first is Input) {
-      layers.insert(try object(Input(Shape(input.dimensions.dropFirst()), name: "input_layer")), at: 0)
+    // An input layer would refuse the other sizes.
+    if areAll, !(model.sublayers.first is Input) {
+      layers.insert(try object(Input(sizes: sizes, name: "input_layer")), at: 0)
     }
     let config: [String: ConfigValue] = [
       "name": .string(model.name), "trainable": .bool(model.trainable),
@@ -74,7 +75,7 @@ struct KerasModelWriter {
       config["batch_shape"] = .array([batch] + sizes.dropFirst())
     }
     var beside: [String: ConfigValue] = [:]
-    if let inputs = layer.preparedInputs, !inputs.isEmpty, !layer.weights.isEmpty {
+    if let inputs = layer.preparedSizes, !inputs.isEmpty, !layer.weights.isEmpty {
       // Keras finds the shapes of what is given as a list by name itself.
       let shapes = inputs.prefix(layer.namedInputs?.after ?? .max).map { Self.shape($0, batch) }
       if let names = layer.argumentNames {
@@ -113,9 +114,8 @@ struct KerasModelWriter {
 
   private func node(_ use: LayerUse, _ layer: Layer, _ model: Functional) -> ConfigValue {
     let tensors = use.inputs.map { tensor -> ConfigValue in
-      let sizes = tensor.shape.dropFirst().map { $0.map { ConfigValue.integer($0) } ?? .null }
       let config: [String: ConfigValue] = [
-        "shape": .array([batch] + sizes), "dtype": .string(tensor.dtype.rawValue),
+        "shape": Self.shape(tensor.shape, batch), "dtype": .string(tensor.dtype.rawValue),
         "keras_history": history(tensor, model),
       ]
       return .object(["class_name": "__keras_tensor__", "config": .object(config)])
@@ -168,9 +168,9 @@ struct KerasModelWriter {
     return .object(fields.merging(beside) { $1 })
   }
 
-  /// With the batch axis open, or as given.
-  private static func shape(_ shape: Shape, _ batch: ConfigValue = .null) -> ConfigValue {
-    .array([batch] + shape.dimensions.dropFirst().map { .integer($0) })
+  /// With the batch axis as given.
+  private static func shape(_ sizes: [Int?], _ batch: ConfigValue) -> ConfigValue {
+    .array([batch] + sizes.dropFirst().map { size in size.map { .integer($0) } ?? .null })
   }
 
   // MARK: - Weights

@@ -66,8 +66,8 @@ public final class Input: Layer, ConfigurableLayer, @unchecked Sendable {
     let fits = sample.rank == sizes.count && zip(sizes, sample).allSatisfy { $0 == nil || $0 == $1 }
     if fits { return }
     let wayOut = sample.elementCount == shape.elementCount ? "; reshape the samples" : ""
-    let expected = "[\(sizes.map { $0.map(String.init) ?? "any" }.joined(separator: ", "))]"
-    throw ModelError(.shape, at: path, "expected samples of shape \(expected), got \(sample)\(wayOut)")
+    throw ModelError(
+      .shape, at: path, "expected samples of shape \(described(sizes)), got \(sample)\(wayOut)")
   }
 
   public override func call(_ input: Tensor, _ context: CallContext) -> Tensor { input }

@@ -30,6 +30,8 @@ open class Layer: @unchecked Sendable {
     var checkedInputs: Set<[Shape]> = []
     /// The inputs that it was first prepared for.
     var firstInputs: [Shape]?
+    /// The same, and nil where those of later ones differ.
+    var sizes: [[Int?]]?
     /// Of a weight, which is made where nothing is thrown.
     var refusal: ModelError?
   }
@@ -391,6 +393,7 @@ open class Layer: @unchecked Sendable {
       if state.checkedInputs.count > 64 { state.checkedInputs = [] }
       state.checkedInputs.insert(inputs)
       if state.firstInputs == nil { state.firstInputs = inputs }
+      state.sizes = opened(state.sizes, by: inputs)
     }
   }
 
@@ -406,8 +409,23 @@ open class Layer: @unchecked Sendable {
     throw ModelError(.shape, at: path, "expected \(expected), got \(count)")
   }
 
+  /// The sizes of the inputs that it was prepared for, nil where they differed and for the batch; nil before.
+  package var preparedSizes: [[Int?]]? { state.withLock { $0.sizes } }
+
   /// The shapes it was first prepared for; nil before.
-  package var preparedInputs: [Shape]? { state.withLock { $0.firstInputs } }
+  var firstInputs: [Shape]? { state.withLock { $0.firstInputs } }
+
+  func isPrepared(for inputs: [Shape]) -> Bool { state.withLock { $0.checkedInputs.contains(inputs) } }
+
+  /// Inputs of these sizes that it was prepared for: several where some are open.
+  var preparedInputs: [[Shape]] {
+    let (checked, sizes) = state.withLock { ($0.checkedInputs, $0.sizes) }
+    var found: [[ArraySlice<Int>]: [Shape]] = [:]
+    for inputs in checked where inputs.map(\.rank) == sizes?.map(\.count) {
+      found[inputs.map { $0.dimensions.dropFirst() }] = inputs
+    }
+    return Array(found.values)
+  }
 
   /// Initialisers and the like that were given as names that mean nothing: making weights couldn't throw.
   private func checkConfiguration() throws {

@@ -18,9 +18,7 @@ public func cloneModel(
   }
   if let model = model as? Sequential {
     let made = Sequential(try model.sublayers.map(copy), name: model.givenName, seed: model.seed)
-    if let inputs = model.preparedInputs, !made.isBuilt {
-      try made.build(sampleShape: Shape(inputs[0].dimensions.dropFirst()))
-    }
+    if !made.isBuilt, let sizes = model.buildSizes?.sizes { try made.build(sizes: sizes) }
     return made
   }
   guard let model = model as? Functional else {

@@ -54,7 +54,7 @@ open class Functional: Model, @unchecked Sendable {
     for call in order.calls where call.layer is Input && !inputs.contains(where: { $0.call === call }) {
       throw ModelError(
         .argument,
-        "the outputs depend on the input '\(call.layer.name)' of shape \(Shape(call.outputs[0].shape.dimensions.dropFirst())), which isn't among the model's inputs"
+        "the outputs depend on the input '\(call.layer.name)' of shape \(described(call.openShapes[0].dropFirst())), which isn't among the model's inputs"
       )
     }
     try Self.name(order)
@@ -73,7 +73,11 @@ open class Functional: Model, @unchecked Sendable {
     self.outputs = outputs
     super.init(name: name, seed: seed)
     for weight in weights { weight.settle(random) }
-    try prepare(inputs.map(\.type.shape), random: random)
+    let pair = order.calls.map(\.pair).max() ?? 0
+    let types = try inputs.map { try $0.call.types(pair: pair) }
+    for position in 0..<(types.map(\.count).max() ?? 1) {
+      try prepare(types.map { $0[min(position, $0.count - 1)][0].shape }, random: random)
+    }
   }
 
   public convenience init(

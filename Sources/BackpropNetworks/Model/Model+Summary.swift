@@ -8,12 +8,12 @@ extension Model {
 
   /// What ``summary()`` prints.
   public var summaryText: String {
-    let shapes = outputShapesByLayer()
+    let sizes = outputSizesOfLayers()
     let graph = self as? Functional
     let rows = layers.map { layer in
       [
         "\(layer.name) (\(layer.className))",
-        shapes[ObjectIdentifier(layer)].map(Self.described) ?? "?",
+        sizes[ObjectIdentifier(layer)].map(Self.described) ?? "?",
         layer.isBuilt || layer is Input ? grouped(layer.parameterCount) : "0 (unbuilt)",
       ] + (graph.map { [$0.connections(of: layer)] } ?? [])
     }
@@ -54,17 +54,11 @@ extension Model {
     ]
   }
 
-  private static func described(_ shapes: [Shape]) -> String {
-    shapes.map { shape in
-      "(" + (["None"] + shape.dimensions.dropFirst().map(String.init)).joined(separator: ", ")
-        + (shape.rank == 1 ? ",)" : ")")
+  private static func described(_ results: [[Int?]]) -> String {
+    results.map { sizes in
+      "(" + sizes.map { $0.map(String.init) ?? "None" }.joined(separator: ", ")
+        + (sizes.count == 1 ? ",)" : ")")
     }.joined(separator: ", ")
-  }
-
-  /// Each layer's output shapes, found by recording a call on samples like those it was built for.
-  private func outputShapesByLayer() -> [ObjectIdentifier: [Shape]] {
-    guard let inputs = preparedInputs else { return [:] }
-    return outputShapesOfLayers(inputs)
   }
 }
 

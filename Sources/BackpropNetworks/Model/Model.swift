@@ -89,8 +89,20 @@ open class Model: Layer, @unchecked Sendable {
   /// Makes the weights for samples of this shape (without the batch axis), as the first `fit` would.
   ///
   /// - Throws: ``ModelError`` naming the layer that doesn't take it.
-  public func build(sampleShape: Shape) throws {
-    try Engine.exclusively { try prepare([Shape([1] + sampleShape.dimensions)], random: random) }
+  public func build(sampleShape: Shape) throws { try build(sizes: sampleShape.dimensions) }
+
+  /// Makes the weights for samples of which some sizes are open: nil, such as the height and width of images.
+  ///
+  /// - Throws: ``ModelError`` naming the layer that doesn't take them.
+  public func build(sizes: [Int?]) throws {
+    let sizes = [nil] + sizes
+    try Engine.exclusively {
+      try StandIns.firstFitting([sizes]) { pair in
+        let shapes = StandIns.filled(sizes, pair: pair)
+        try WeightBudget.current?.check(shapes, at: path)
+        for shape in shapes { try prepare([shape], random: random) }
+      }
+    }
   }
 
   // MARK: Steps

@@ -19,7 +19,7 @@ public final class Sequential: Model, @unchecked Sendable {
     stack = layers
     super.init(name: name, seed: seed)
     // What doesn't fit is reported by the call that first needs the weights; an initialiser here couldn't.
-    if let input = layers.first as? Input { try? build(sampleShape: input.shape) }
+    if let input = layers.first as? Input { try? build(sizes: input.sizes) }
   }
 
   /// - Parameter seed: decides the initial weights, what dropout drops and the order of the data.
@@ -84,16 +84,20 @@ extension Layer {
     }
   }
 
-  /// What each layer inside gives for inputs of these shapes, found by recording the call.
-  package func outputShapesOfLayers(_ inputs: [Shape]) -> [ObjectIdentifier: [Shape]] {
-    let found = Mutex<[ObjectIdentifier: [Shape]]>([:])
+  /// The sizes of what each layer inside gives, found by recording calls: nil where they are open, and for the batch.
+  package func outputSizesOfLayers() -> [ObjectIdentifier: [[Int?]]] {
+    let found = Mutex<[ObjectIdentifier: [[Int?]]]>([:])
     var context = CallContext()
     context.observer = { layer, results in
-      found.withLock { $0[ObjectIdentifier(layer)] = results.map(\.shape) }
+      found.withLock {
+        $0[ObjectIdentifier(layer)] = opened($0[ObjectIdentifier(layer)], by: results.map(\.shape))
+      }
     }
-    VariableScopes.outside {
-      Tracer.record(wantsTypesOnly: true) { tracer in
-        _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context)
+    for inputs in preparedInputs {
+      VariableScopes.outside {
+        Tracer.record(wantsTypesOnly: true) { tracer in
+          _ = call(inputs.map { tracer.input(TensorType($0, dtype)) }, context)
+        }
       }
     }
     return found.withLock { $0 }

@@ -43,23 +43,24 @@ final class LayerCall: Sendable {
   /// Whether the inputs were given as a list.
   let takesList: Bool
   let options: Set<CallOption>
-  /// The results where open sizes are `standIns[0]`.
+  /// The results where open sizes are the first of `pair`.
   let outputs: [TensorType]
-  /// The results where open sizes are `standIns[1]`; nil where none is open but the batch axis.
+  /// The results where open sizes are the second of `pair`; nil where none is open but the batch axis.
   let others: [TensorType]?
+  /// The number of the pair of ``StandIns`` that stands for open sizes.
+  let pair: Int
   let failure: ModelError?
   /// Grows from call to call.
   let number: Int
 
-  private static let count = Atomic<Int>(0)
+  /// The results for each of other pairs' sizes, by the pair's number.
+  private let further = Mutex<[Int: [[TensorType]]]>([:])
 
-  /// What stands for sizes that are open: two, so that the sizes that follow from them are known as open too. Multiples
-  /// of 8, so that strides and pools divide them.
-  static let standIns = [24, 40]
+  private static let count = Atomic<Int>(0)
 
   init(
     _ layer: Layer, _ inputs: [SymbolicTensor], takesList: Bool, options: Set<CallOption> = [],
-    outputs: [TensorType], others: [TensorType]?, failure: ModelError? = nil
+    outputs: [TensorType], others: [TensorType]?, pair: Int = 0, failure: ModelError? = nil
   ) {
     self.layer = layer
     self.inputs = inputs
@@ -67,6 +68,7 @@ final class LayerCall: Sendable {
     self.options = options
     self.outputs = outputs
     self.others = others
+    self.pair = pair
     self.failure = failure
     number = Self.count.add(1, ordering: .relaxed).newValue
   }
@@ -79,6 +81,21 @@ final class LayerCall: Sendable {
         return others[position].shape[axis] == size ? size : nil
       }
     }
+  }
+
+  /// The results for each size of a pair of ``StandIns``: one where no size is open.
+  ///
+  /// - Throws: ``ModelError`` of a layer that doesn't take them.
+  func types(pair number: Int) throws -> [[TensorType]] {
+    if others == nil || number == pair { return [outputs] + (others.map { [$0] } ?? []) }
+    if let known = further.withLock({ $0[number] }) { return known }
+    // Not by recursion: graphs may be deeper than the stack.
+    for call in GraphOrder(inputs: [], outputs: results).calls
+    where call.others != nil && call.pair != number && call.further.withLock({ $0[number] == nil }) {
+      let found = try call.layer.symbolicTypes(call.inputs, call.options, pair: number)
+      call.further.withLock { $0[number] = found }
+    }
+    return further.withLock { $0[number]! }
   }
 
   var results: [SymbolicTensor] {
@@ -101,12 +118,9 @@ final class SymbolCell: Sendable {
   func call(of input: Input) -> LayerCall {
     reference.withLock { reference in
       if let call = reference.call { return call }
-      let types = LayerCall.standIns.map { size in
-        TensorType(Shape([1] + input.sizes.map { $0 ?? size }), input.configuration.dtype)
-      }
-      let isOpen = input.sizes.contains(nil)
+      let types = input.types(pair: 0)
       let made = LayerCall(
-        input, [], takesList: false, outputs: [types[0]], others: isOpen ? [types[1]] : nil)
+        input, [], takesList: false, outputs: types[0], others: types.count == 2 ? types[1] : nil)
       reference.call = made
       return made
     }
@@ -115,6 +129,10 @@ final class SymbolCell: Sendable {
 
 extension Input: SymbolicConvertible {
   public var symbolic: SymbolicTensor { SymbolicTensor(call: symbol.call(of: self), index: 0) }
+
+  func types(pair: Int) -> [[TensorType]] {
+    StandIns.filled(configuration.batchShape, pair: pair).map { [TensorType($0, configuration.dtype)] }
+  }
 }
 
 extension Layer {
@@ -143,13 +161,13 @@ extension Layer {
       if let unknown = options.subtracting(callOptions).first {
         throw ModelError(.argument, at: path, "a call takes no \(unknown.rawValue)")
       }
-      let outputs = try symbolicTypes(inputs.map(\.type), options)
-      var others: [TensorType]?
-      if inputs.contains(where: { $0.call.others != nil }) {
-        others = try symbolicTypes(inputs.map { ($0.call.others ?? $0.call.outputs)[$0.index] }, options)
+      let first = inputs.map(\.call.pair).max() ?? 0
+      return try StandIns.firstFitting(from: first, inputs.map(\.shape)) { pair in
+        let types = try symbolicTypes(inputs, options, pair: pair)
+        return LayerCall(
+          self, inputs, takesList: takesList, options: options, outputs: types[0],
+          others: types.count == 2 ? types[1] : nil, pair: pair)
       }
-      return LayerCall(
-        self, inputs, takesList: takesList, options: options, outputs: outputs, others: others)
     } catch {
       var failure = error as? ModelError ?? ModelError(.shape, at: path, "\(error)")
       if failure.kind == .shape, inputs.count > 1 {
@@ -160,12 +178,23 @@ extension Layer {
     }
   }
 
+  /// For each size of a pair of ``StandIns``: one where no size is open.
+  fileprivate func symbolicTypes(
+    _ inputs: [SymbolicTensor], _ options: Set<CallOption>, pair: Int
+  ) throws -> [[TensorType]] {
+    if let input = self as? Input { return input.types(pair: pair) }
+    let types = try inputs.map { try $0.call.types(pair: pair) }
+    return try (0..<(types.map(\.count).max() ?? 1)).map { position in
+      try symbolicTypes(zip(inputs, types).map { $1[min(position, $1.count - 1)][$0.index] }, options)
+    }
+  }
+
   private func symbolicTypes(_ inputs: [TensorType], _ options: Set<CallOption>) throws -> [TensorType] {
     try checkIsRecordable()
     return try Engine.exclusively {
+      try WeightBudget.current?.check(inputs.map(\.shape), at: path)
       try SymbolicCall.$isActive.withValue(true) { try prepare(inputs.map(\.shape)) }
       if let refusal = refusal(of: options) { throw ModelError(.argument, at: path, refusal) }
-      try WeightBudget.current?.check(inputs.map(\.shape), at: path)
       return outputTypes(inputs, options: options)
     }
   }

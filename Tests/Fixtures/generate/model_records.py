@@ -10,7 +10,7 @@ class ModelFiles:
     def __init__(self, fixture, rng):
         self.fixture, self.rng = fixture, rng
 
-    def add(self, name, model, inputs, classes=3, optimizer=None):
+    def add(self, name, model, inputs, classes=3, optimizer=None, other=None):
         keras.utils.set_random_seed(3)
         labels = (np.arange(len(inputs)) * 5 % classes).astype("int32")
         model.compile(optimizer=optimizer or keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy",
@@ -22,6 +22,8 @@ class ModelFiles:
         model.save(FOLDER / "files" / f"{name}.keras")
         values = {"input": tensor(inputs), "labels": tensor(labels), "output": tensor(model.predict(inputs, verbose=0))}
         values["weights"] = [tensor(w) for w in model.get_weights()]
+        if other is not None:
+            values |= {"other": tensor(other), "other_output": tensor(model.predict(other, verbose=0))}
         values["state"] = [tensor(v.numpy()) for v in model.optimizer.variables]
         values["loss"] = float(model.train_on_batch(inputs, labels, return_dict=True)["loss"])
         values["after"] = [tensor(w) for w in model.get_weights()]
