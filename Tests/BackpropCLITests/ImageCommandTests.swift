@@ -59,6 +59,20 @@ import Testing
     }
   }
 
+  @Test("a model of Keras' over pictures of any size, whose softmax is in a model inside") func anySize()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    try pictures(in: folder)
+    let model = TensorCommandTests.fixture("open-nested.keras")
+    let plain = try backprop(["predict", model, "pictures"], in: folder)
+    #expect(plain.lines.count == 21)
+    #expect(plain.lines[0] == "class\tp0\tp1\tp2\tfile")
+    let small = try backprop(["predict", model, "pictures", "--image-size", "12x9"], in: folder)
+    #expect(small.lines.count == 21)
+    #expect(small.lines[1] != plain.lines[1])
+  }
+
   @Test("a damaged picture is named") func damaged() throws {
     let folder = try TemporaryFolder()
     try pictures(in: folder)

@@ -135,6 +135,9 @@ struct CSVTests {
     #expect(
       refusal("a,b\n1,2\n", .named("c")) == "x.csv: expected a label column named 'c', found a, b")
     #expect(refusal("1,2\n", .named("c")) == "x.csv: expected a label column named 'c', found no header")
+    #expect(
+      refusal("a,b\n1,red\n", .last)
+        == "x.csv: line 2, column 2: expected a number for 'b', found 'red'; number the classes from 0")
     #expect(refusal("1,2\n", .index(2)) == "x.csv: expected a label column in 0..<2, found 2")
     #expect(refusal("1\n2\n", .first) == "x.csv: expected columns beside the label, found 1 column")
     #expect(

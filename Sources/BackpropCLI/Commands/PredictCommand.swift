@@ -99,7 +99,10 @@ enum OutputKind: Equatable {
 
   /// The last activation says.
   init(of model: Model) {
-    let last = model.layers.last { $0.className != "Flatten" && $0.className != "Reshape" }
+    var last: Layer? = model
+    while let inside = last as? Model {
+      last = inside.layers.last { $0.className != "Flatten" && $0.className != "Reshape" }
+    }
     let activation =
       (last as? Dense)?.configuration.activation.name ?? (last as? Activation)?.configuration.activation.name
     switch activation ?? (last is Softmax ? "softmax" : "") {

@@ -101,7 +101,9 @@ struct CSVParser {
           throw ragged(line: rowLine, expected: columnCount, found: found, asIn: firstLine)
         }
         guard let value = decimal(field.text) else {
-          throw badNumber(field.text, line: fieldLine, column: column, of: columnCount, names: names)
+          throw badNumber(
+            field.text, line: fieldLine, column: column, of: columnCount, names: names,
+            isLabel: column == labelColumn)
         }
         if column == labelColumn {
           result.labels.append(Float(value))
@@ -210,9 +212,11 @@ struct CSVParser {
   private func fields(_ count: Int) -> String { count == 1 ? "1 field" : "\(count) fields" }
 
   private func badNumber(
-    _ text: UnsafeBufferPointer<UInt8>, line: Int, column: Int, of columnCount: Int, names: [String]
+    _ text: UnsafeBufferPointer<UInt8>, line: Int, column: Int, of columnCount: Int, names: [String],
+    isLabel: Bool
   ) -> DataError {
-    var advice: String?
+    let isWord = text.first.map { $0 | 0x20 >= 0x61 } == true
+    var advice = isLabel && isWord ? "number the classes from 0" : nil
     // One column that holds another delimiter: most likely the file is separated by that.
     let others: [(byte: UInt8, spelled: String)] = [(0x3B, ";"), (0x09, "\\t"), (0x2C, ",")]
     if columnCount == 1, let other = others.first(where: { $0.byte != delimiter && text.contains($0.byte) }) {
