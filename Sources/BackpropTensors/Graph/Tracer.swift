@@ -38,6 +38,9 @@ package final class Tracer: Sendable {
     return try VariableScopes.with(tracer) { try body(tracer) }
   }
 
+  /// Whether only the shapes and dtypes of the results of what is being recorded matter.
+  package static var wantsTypes: Bool { VariableScopes.tracer?.wantsTypesOnly == true }
+
   /// The tracer at work in this task where it wants types only, and tensors of `types` would take more than 64 KB:
   /// a table of constants, as large as a file says, isn't made for its shape.
   static func ofTypes(for types: [TensorType]) -> Tracer? {

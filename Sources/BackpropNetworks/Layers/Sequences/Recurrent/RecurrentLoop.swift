@@ -18,6 +18,15 @@ struct RecurrentLoop {
 
   /// - Parameter mask: bool [batch, steps]: steps that don't count change no state.
   func callAsFunction(_ sequence: Tensor, _ states: [Tensor], mask: Tensor?, allOutputs: Bool) -> Result {
+    let stepCount = sequence.shape[1]
+    if Tracer.wantsTypes, stepCount > 2 {
+      // All steps give the same types; thousands of them would be recorded for nothing.
+      let two = sequence.sliced(axis: 1, from: 0, count: 2)
+      let counts = mask?.sliced(axis: 1, from: 0, count: 2)
+      var result = self(two, states, mask: counts, allOutputs: false)
+      if allOutputs { result.outputs = Array(repeating: result.last, count: stepCount) }
+      return result
+    }
     var states = states
     var outputs: [Tensor] = []
     var last: Tensor?
