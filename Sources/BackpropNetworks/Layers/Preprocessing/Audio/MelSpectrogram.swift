@@ -130,7 +130,11 @@ public final class MelSpectrogram: Layer, ConfigurableLayer, @unchecked Sendable
 
   /// The Fourier transform with the window in it, two of [frame, frequencies], and [frequencies, bands].
   private func matrices() -> (cosine: Tensor, sine: Tensor, bands: Tensor) {
-    made.withLock { made in
+    let (length, frequencies) = (configuration.fftLength, configuration.fftLength / 2 + 1)
+    if let wave = Tensor.ofTypeOnly([length, frequencies], .float64) {
+      return (wave, wave, Tensor.zeros([frequencies, configuration.numMelBins], dtype: .float64))
+    }
+    return made.withLock { made in
       if let made { return made }
       let new = (fourier(Foundation.cos), fourier(Foundation.sin), bandWeights())
       made = new
