@@ -185,6 +185,15 @@ struct KerasFileTests {
     #expect(
       message { _ = try again.predict(images(7, 8)) }.contains("expected samples of shape [any, 6, 3], got"))
 
+    // Of several numbers of axes.
+    let shared = Sequential { Dense(2) }
+    let (vector, matrix) = (Input([3]), Input([4, 3]))
+    let both = try Model(inputs: [vector, matrix], outputs: [shared(vector), shared(matrix)])
+    try both.save(folder.path + "/both.keras")
+    let samples = [counting([2, 3], .float32), counting([2, 4, 3], .float32)]
+    let back: [Tensor] = try Model.load(folder.path + "/both.keras").predict(samples)
+    Self.expectIdentical(back, try both.predict(samples), "prediction")
+
     // Rows of seven.
     let inner = Sequential {
       Reshape([-1, 7])

@@ -32,6 +32,8 @@ open class Layer: @unchecked Sendable {
     var firstInputs: [Shape]?
     /// The same, and nil where those of later ones differ.
     var sizes: [[Int?]]?
+    /// Whether later ones had other numbers of axes.
+    var tookOtherRanks = false
     /// Of a weight, which is made where nothing is thrown.
     var refusal: ModelError?
   }
@@ -393,6 +395,7 @@ open class Layer: @unchecked Sendable {
       if state.checkedInputs.count > 64 { state.checkedInputs = [] }
       state.checkedInputs.insert(inputs)
       if state.firstInputs == nil { state.firstInputs = inputs }
+      if let sizes = state.sizes, !sizes.haveRanks(of: inputs) { state.tookOtherRanks = true }
       state.sizes = opened(state.sizes, by: inputs)
     }
   }
@@ -415,13 +418,16 @@ open class Layer: @unchecked Sendable {
   /// The shapes it was first prepared for; nil before.
   var firstInputs: [Shape]? { state.withLock { $0.firstInputs } }
 
+  /// Whether it was prepared for inputs of other numbers of axes than the first ones'.
+  var tookOtherRanks: Bool { state.withLock { $0.tookOtherRanks } }
+
   func isPrepared(for inputs: [Shape]) -> Bool { state.withLock { $0.checkedInputs.contains(inputs) } }
 
   /// Inputs of these sizes that it was prepared for: several where some are open.
   var preparedInputs: [[Shape]] {
     let (checked, sizes) = state.withLock { ($0.checkedInputs, $0.sizes) }
     var found: [[ArraySlice<Int>]: [Shape]] = [:]
-    for inputs in checked where inputs.map(\.rank) == sizes?.map(\.count) {
+    for inputs in checked where sizes?.haveRanks(of: inputs) == true {
       found[inputs.map { $0.dimensions.dropFirst() }] = inputs
     }
     return Array(found.values)

@@ -44,8 +44,8 @@ enum StandIns {
 }
 
 extension Model {
-  /// Sizes of samples to build it for again, nil where they differed and for a model that isn't built; where nothing can
-  /// stand for those, the sizes of the first samples, which aren't all.
+  /// Sizes of samples to build it for again, nil where they differed and for a model that isn't built. Not all that it
+  /// takes where samples had other numbers of axes, or where nothing can stand for sizes that differed: those of the first.
   package var buildSizes: (sizes: [Int?], areAll: Bool)? {
     guard let first = firstInputs?.first?.dropFirst(), let sizes = preparedSizes?.first?.dropFirst() else {
       return nil
@@ -54,7 +54,7 @@ extension Model {
       StandIns.filled([nil] + sizes, pair: pair).allSatisfy { self.isPrepared(for: [$0]) }
     }
     if isPrepared || !sizes.contains(nil) || (try? build(sizes: Array(sizes))) != nil {
-      return (Array(sizes), true)
+      return (Array(sizes), !tookOtherRanks)
     }
     return (Array(first), false)
   }
@@ -67,8 +67,13 @@ func described(_ sizes: some Sequence<Int?>) -> String {
 
 /// `sizes`, nil where those of `shapes` differ. The batch axis is always open. As they were where there are other axes.
 func opened(_ sizes: [[Int?]]?, by shapes: [Shape]) -> [[Int?]] {
-  guard let sizes, sizes.map(\.count) == shapes.map(\.rank) else {
+  guard let sizes, sizes.haveRanks(of: shapes) else {
     return sizes ?? shapes.map { $0.isEmpty ? [] : [nil] + $0.dropFirst().map { $0 } }
   }
   return zip(sizes, shapes).map { sizes, shape in zip(sizes, shape).map { $0 == $1 ? $0 : nil } }
+}
+
+extension [[Int?]] {
+  /// Whether there are as many, with as many axes each.
+  func haveRanks(of shapes: [Shape]) -> Bool { map(\.count) == shapes.map(\.rank) }
 }
