@@ -193,7 +193,7 @@ struct InteropTests {
       Input(sizes: [nil, 4])
       LSTM(5, returnSequences: true)
       Sequential {
-        MultiHeadAttention(2, keyDim: 3)
+        Conv1D(4, kernelSize: 2, padding: .causal)
         LayerNormalization()
       }
       GlobalMaxPooling1D()

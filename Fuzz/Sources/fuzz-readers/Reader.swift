@@ -142,12 +142,18 @@ enum Reader: String, CaseIterable {
     guard bytes.reduce(0, &+) % 4 == 0 else { return }
     guard let config = try? KerasModelWriter(file: "written").config(of: first) else { return }
     let written = JSONWriter.write(config)
-    do {
-      let again = JSONWriter.write(try KerasModelWriter(file: "written").config(of: model(written)))
-      demand(
-        again == written,
-        "\(String(decoding: written, as: UTF8.self)) became \(String(decoding: again, as: UTF8.self))")
-    } catch { fatalError("\(error): \(String(decoding: written, as: UTF8.self))") }
+    func again(_ config: [UInt8]) -> [UInt8] {
+      do { return JSONWriter.write(try KerasModelWriter(file: "written").config(of: model(config))) } catch {
+        fatalError("\(error): \(String(decoding: config, as: UTF8.self))")
+      }
+    }
+    let second = again(written)
+    // Layers remember sizes of calls that no output needs, and files don't hold these calls.
+    guard second != written else { return }
+    let third = again(second)
+    demand(
+      third == second,
+      "\(String(decoding: second, as: UTF8.self)) became \(String(decoding: third, as: UTF8.self))")
   }
 
   private func demandSame(_ tensors: [String: Tensor], _ others: [String: Tensor]) {
