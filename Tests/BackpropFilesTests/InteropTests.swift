@@ -37,7 +37,7 @@ struct InteropTests {
 
   @Test("models that were trained here, with every optimizer")
   func trainedHere() throws {
-    let inputs = Tensor((0..<48).map { Float($0 * 37 % 41) / 20 - 1 }, shape: [12, 2, 2])
+    let inputs = wave([12, 2, 2])
     let labels = Tensor((0..<12).map { Int32($0 % 3) })
     let schedule = LearningRateSchedule.cosineDecay(0.01, decaySteps: 20, warmupTarget: 0.05, warmupSteps: 3)
     let optimizers: [Optimizer] = [
@@ -100,11 +100,13 @@ struct InteropTests {
     try AtomicFile.write(to: "\(folder!)/\(name).json") { try $0.write(JSONWriter.write(.object(facts))) }
   }
 
+  /// Numbers between −1 and 1.
+  private func wave(_ shape: Shape) -> Tensor {
+    Tensor((0..<shape.elementCount).map { Float($0 * 37 % 41) / 20 - 1 }, shape: shape)
+  }
+
   @Test("models with preprocessing, losses and metrics with arguments")
   func preprocessing() throws {
-    func wave(_ shape: Shape) -> Tensor {
-      Tensor((0..<shape.elementCount).map { Float($0 * 37 % 41) / 20 - 1 }, shape: shape)
-    }
     let oneHot = Tensor((0..<8).map { Int32($0 % 2) }).oneHot(classes: 2)
     let images = Sequential(name: "images") {
       RandomFlip("horizontal", seed: 1)
@@ -168,9 +170,6 @@ struct InteropTests {
 
   @Test("models over images and sequences of any size")
   func openSizes() throws {
-    func wave(_ shape: Shape) -> Tensor {
-      Tensor((0..<shape.elementCount).map { Float($0 * 37 % 41) / 20 - 1 }, shape: shape)
-    }
     let labels = Tensor((0..<6).map { Int32($0 % 3) })
     func trained(_ model: Model, _ name: String, _ inputs: Tensor, other: Tensor) throws {
       try model.compile(optimizer: Adam(), loss: .sparseCategoricalCrossentropy, metrics: [.accuracy])

@@ -184,7 +184,11 @@ struct KerasFileTests {
       try [images(5, 6), images(7, 6)].map { try again.predict($0) }, expected, "prediction")
     #expect(
       message { _ = try again.predict(images(7, 8)) }.contains("expected samples of shape [any, 6, 3], got"))
+  }
 
+  @Test("models that took samples which no open size covers load again for all of them")
+  func samplesOfAllKinds() throws {
+    let folder = try TemporaryFolder()
     // Of several numbers of axes.
     let shared = Sequential { Dense(2) }
     let (vector, matrix) = (Input([3]), Input([4, 3]))

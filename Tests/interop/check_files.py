@@ -159,9 +159,9 @@ def models():
     ours = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("ours-*.json"))}
     assert len(ours) >= 10, "the suite wrote no models"
     failures, worst = [], 0.0
-    for name, facts in {**cases, **ours}.items():
-        if NAMED not in name:
-            continue
+    chosen = {name: facts for name, facts in {**cases, **ours}.items() if NAMED in name}
+    assert chosen, f"no model has '{NAMED}' in its name"
+    for name, facts in chosen.items():
         if keras.backend.backend() == "jax" and name == "attention":
             print("left out, JAX's attention takes the values to be as wide as the queries: attention.keras")
             continue
