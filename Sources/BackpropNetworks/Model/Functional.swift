@@ -74,10 +74,7 @@ open class Functional: Model, @unchecked Sendable {
     super.init(name: name, seed: seed)
     for weight in weights { weight.settle(random) }
     let pair = order.calls.map(\.pair).max() ?? 0
-    let types = try inputs.map { try $0.call.types(pair: pair) }
-    for position in 0..<(types.map(\.count).max() ?? 1) {
-      try prepare(types.map { $0[min(position, $0.count - 1)][0].shape }, random: random)
-    }
+    for types in try inputs.types(pair: pair) { try prepare(types.map(\.shape), random: random) }
   }
 
   public convenience init(

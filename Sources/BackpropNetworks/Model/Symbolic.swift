@@ -25,10 +25,17 @@ public struct SymbolicTensor: Sendable, SymbolicConvertible {
 
   public var symbolic: SymbolicTensor { self }
 
-  /// The shape with sizes in place of the open ones.
-  var type: TensorType { call.outputs[index] }
-
   func isSame(as other: SymbolicTensor) -> Bool { call === other.call && index == other.index }
+}
+
+extension [SymbolicTensor] {
+  /// The types of all for each size of a pair of ``StandIns``: once where no size is open.
+  func types(pair: Int) throws -> [[TensorType]] {
+    let types = try map { try $0.call.types(pair: pair) }
+    return (0..<(types.map(\.count).max() ?? 1)).map { position in
+      zip(self, types).map { $1[Swift.min(position, $1.count - 1)][$0.index] }
+    }
+  }
 }
 
 /// A ``SymbolicTensor``, or an ``Input`` that stands for its own.
@@ -183,10 +190,7 @@ extension Layer {
     _ inputs: [SymbolicTensor], _ options: Set<CallOption>, pair: Int
   ) throws -> [[TensorType]] {
     if let input = self as? Input { return input.types(pair: pair) }
-    let types = try inputs.map { try $0.call.types(pair: pair) }
-    return try (0..<(types.map(\.count).max() ?? 1)).map { position in
-      try symbolicTypes(zip(inputs, types).map { $1[min(position, $1.count - 1)][$0.index] }, options)
-    }
+    return try inputs.types(pair: pair).map { try symbolicTypes($0, options) }
   }
 
   private func symbolicTypes(_ inputs: [TensorType], _ options: Set<CallOption>) throws -> [TensorType] {
