@@ -103,6 +103,19 @@ struct RecurrentOperationTests {
     #expect(training.plan.arenaBytes > all.plan.arenaBytes + steps)
   }
 
+  @Test("the shape over thousands of float64 steps is found without recording them", arguments: cells)
+  func shapeOfManySteps(_ cell: RecurrentCell) {
+    let given = inputs(cell)
+    let steps = TensorType([3, 5000, cell.gates * 5], .float64)
+    let graph = Tracer.record(wantsTypesOnly: true) { tracer in
+      let kernel = tracer.input(TensorType(given.kernel.shape, .float64))
+      let result = tracer.input(steps).recurrence(cell, recurrentKernel: kernel)
+      #expect(result.outputs.type == TensorType([3, 5000, 5], .float64))
+      return tracer.finish([result.outputs])
+    }
+    #expect(graph.nodes.count < 10)
+  }
+
   @Test("sums over 200 steps stay finite and small where gates are saturated", arguments: cells)
   func saturated(_ cell: RecurrentCell) {
     let given = inputs(cell, batch: 2, time: 200)

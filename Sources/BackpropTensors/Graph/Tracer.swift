@@ -22,13 +22,14 @@ package final class Tracer: Sendable {
   }
 
   private let state = Mutex(State())
-  private let wantsTypesOnly: Bool
+  /// Only the shapes and dtypes of the results matter: nothing large is computed to find them.
+  let wantsTypesOnly: Bool
 
   private init(wantsTypesOnly: Bool) { self.wantsTypesOnly = wantsTypesOnly }
 
   /// Runs `body` with a tracer between it and the variables.
   ///
-  /// - Parameter wantsTypesOnly: only the shapes and dtypes of the results matter: nothing large is computed to find them.
+  /// - Parameter wantsTypesOnly: as the property says.
   package static func record<Result>(wantsTypesOnly: Bool = false, _ body: (Tracer) throws -> Result) rethrows
     -> Result
   {
