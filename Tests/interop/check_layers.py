@@ -151,11 +151,14 @@ def step_limitation(facts):
 
 
 def has_idle_query(facts):
-    """Whether a mask of attention, [batch, …, queries, keys], leaves a query without any key."""
+    """Whether a mask of attention, [batch, …, queries, keys], leaves a query without any key. Over several axes each of the
+    two is as many."""
     if facts["class"] not in ("MultiHeadAttention", "GroupQueryAttention"):
         return False
+    axes = facts["layer"]["config"].get("attention_axes") or [1]
+    keys = tuple(range(-len(axes), 0))
     masks = [tensor(x) for x in facts["inputs"] if x["dtype"] == "bool"]
-    return any(mask.ndim > 2 and not mask.any(axis=-1).all() for mask in masks)
+    return any(mask.ndim > 2 and not mask.any(axis=keys).all() for mask in masks)
 
 
 def answer(model, facts):
