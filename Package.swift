@@ -1,9 +1,6 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// Half of the time that a test target takes to build is optimising what runs for milliseconds.
-let unoptimised: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
-
 let package = Package(
   name: "Backprop",
   platforms: [.macOS(.v15)],
@@ -45,26 +42,18 @@ let package = Package(
     .executableTarget(name: "BackpropCLI", dependencies: ["Backprop", "BackpropImages"]),
 
     .target(name: "TestSupport", dependencies: ["BackpropTensors"], path: "Tests/TestSupport"),
-    .testTarget(name: "CKernelsTests", dependencies: ["CKernels"], swiftSettings: unoptimised),
-    .testTarget(name: "OneDNNTests", dependencies: ["OneDNN", "CKernels"], swiftSettings: unoptimised),
+    .testTarget(name: "CKernelsTests", dependencies: ["CKernels"]),
+    .testTarget(name: "OneDNNTests", dependencies: ["OneDNN", "CKernels"]),
     // Counts the memory that a training step takes; in the tests only.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    .testTarget(name: "BackpropTensorsTests", dependencies: ["BackpropTensors", "TestSupport"]),
     .testTarget(
-      name: "BackpropTensorsTests", dependencies: ["BackpropTensors", "TestSupport"],
-      swiftSettings: unoptimised),
+      name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport", "AllocationCounter"]),
+    .testTarget(name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"]),
     .testTarget(
-      name: "BackpropNetworksTests", dependencies: ["Backprop", "TestSupport", "AllocationCounter"],
-      swiftSettings: unoptimised),
-    .testTarget(
-      name: "BackpropDataTests", dependencies: ["BackpropData", "CZlib"], swiftSettings: unoptimised),
-    .testTarget(
-      name: "BackpropFilesTests", dependencies: ["BackpropFiles", "BackpropImages", "TestSupport", "CZlib"],
-      swiftSettings: unoptimised),
-    .testTarget(
-      name: "BackpropImagesTests", dependencies: ["Backprop", "BackpropImages", "TestSupport"],
-      swiftSettings: unoptimised),
-    .testTarget(
-      name: "BackpropCLITests", dependencies: ["BackpropCLI", "TestSupport"], swiftSettings: unoptimised),
+      name: "BackpropFilesTests", dependencies: ["BackpropFiles", "BackpropImages", "TestSupport", "CZlib"]),
+    .testTarget(name: "BackpropImagesTests", dependencies: ["Backprop", "BackpropImages", "TestSupport"]),
+    .testTarget(name: "BackpropCLITests", dependencies: ["BackpropCLI", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )
