@@ -151,8 +151,8 @@ def step_limitation(facts):
 
 
 def has_idle_query(facts):
-    """Whether a mask of attention, [batch, …, queries, keys], leaves a query without any key. Over several axes each of the
-    two is as many."""
+    """Whether a mask of attention, [batch, …, queries, keys], leaves a query without any key. Along several axes, queries
+    have as many of the mask's, and so have keys."""
     if facts["class"] not in ("MultiHeadAttention", "GroupQueryAttention"):
         return False
     axes = facts["layer"]["config"].get("attention_axes") or [1]
